@@ -1,0 +1,29 @@
+find_package(xxHash REQUIRED)
+
+# Abseil and Protobuf, built position-independent and hidden by .ci/dependencies; never the system's own
+# unless CELLROUTE_DEPENDENCIES says so.
+if(NOT CELLROUTE_DEPENDENCIES)
+  execute_process(COMMAND ${PROJECT_SOURCE_DIR}/.ci/dependencies prefix
+    OUTPUT_VARIABLE prefix OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  set(CELLROUTE_DEPENDENCIES ${prefix} CACHE PATH "Where Abseil and Protobuf are installed")
+endif()
+foreach(package absl protobuf)
+  find_package(${package} CONFIG QUIET PATHS ${CELLROUTE_DEPENDENCIES} NO_DEFAULT_PATH)
+  if(NOT ${package}_FOUND)
+    message(FATAL_ERROR "${package} is not in ${CELLROUTE_DEPENDENCIES}. Run this once, then try again:\n"
+      "  ${PROJECT_SOURCE_DIR}/.ci/dependencies build")
+  endif()
+endforeach()
+
+# The compiler of the schema must be of the same release as the library.
+find_program(CELLROUTE_PROTOC protoc REQUIRED)
+execute_process(COMMAND ${CELLROUTE_PROTOC} --version OUTPUT_VARIABLE protoc_version COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX REPLACE "^3\\." "" protobuf_release "${protobuf_VERSION}")
+string(REGEX REPLACE "^(libprotoc )(3\\.)?([0-9.]+).*" "\\3" protoc_release "${protoc_version}")
+if(NOT protobuf_release VERSION_EQUAL protoc_release)
+  message(FATAL_ERROR "${CELLROUTE_PROTOC} is ${protoc_release}, but Protobuf is ${protobuf_release}")
+endif()
+
+find_package(LMDB REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(nlohmann_json 3 REQUIRED)

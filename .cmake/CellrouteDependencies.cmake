@@ -27,3 +27,8 @@ endif()
 find_package(LMDB REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(nlohmann_json 3 REQUIRED)
+
+if(CELLROUTE_BUILD_COMMAND)
+  find_package(CLI11 REQUIRED)
+  find_package(simdjson REQUIRED)
+endif()

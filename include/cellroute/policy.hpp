@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -96,7 +97,8 @@ class CompiledTopology {
   std::vector<std::uint32_t> order_of(std::uint32_t own, const NameIndex& names,
                                       const std::string& own_name,
                                       const std::vector<Fallback>& fallbacks) const;
-  Error build_pool(Pool& pool, const std::vector<std::uint32_t>& order_places) const;
+  Result<Picker> build_table(std::span<const CellIndex> members_by_id,
+                             std::span<const std::uint32_t> order_places) const;
 
   Topology topology_;
   std::vector<CellFacts> facts_;
@@ -109,7 +111,8 @@ class CompiledTopology {
   std::size_t table_bytes_ = 0;
 
   // While compiling.
-  std::vector<std::vector<CellIndex>> active_;  // [region * tier_count + tier], by id
+  std::vector<std::vector<CellIndex>> active_;   // [region * tier_count + tier], by id
+  std::vector<std::vector<CellIndex>> members_;  // of each pool
   std::unordered_multimap<std::uint64_t, PoolIndex> pools_by_members_;
 };
 
@@ -183,16 +186,16 @@ inline Result<PoolIndex> CompiledTopology::pool_with(std::vector<CellIndex> memb
       XXH3_64bits(members.data(), members.size() * sizeof(CellIndex));
   const auto [begin, end] = pools_by_members_.equal_range(hash);
   for (auto at = begin; at != end; ++at) {
-    if (pools_[at->second].members == members) return at->second;
+    if (members_[at->second] == members) return at->second;
   }
   table_bytes_ += members.size() * sizeof(CellIndex);
-  if (pools_.size() >= kNoPool || table_bytes_ > topology_.policy.max_table_bytes) {
-    return refused("policy.max_table_bytes: " + std::to_string(pools_.size() + 1) +
+  if (members_.size() >= kNoPool || table_bytes_ > topology_.policy.max_table_bytes) {
+    return refused("policy.max_table_bytes: " + std::to_string(members_.size() + 1) +
                    " distinct pools need more than " +
                    std::to_string(topology_.policy.max_table_bytes) + " bytes");
   }
-  const auto index = static_cast<PoolIndex>(pools_.size());
-  pools_.push_back({std::move(members), Picker()});
+  const auto index = static_cast<PoolIndex>(members_.size());
+  members_.push_back(std::move(members));
   pools_by_members_.emplace(hash, index);
   return index;
 }
@@ -252,9 +255,10 @@ inline Error CompiledTopology::make_classes() {
   return {};
 }
 
-inline Error CompiledTopology::build_pool(Pool& pool,
-                                          const std::vector<std::uint32_t>& order_places) const {
-  std::vector<CellIndex> cells = pool.members;
+// `order_places[i]` is cell i's place in policy.order, for the strategies that read it.
+inline Result<Picker> CompiledTopology::build_table(
+    std::span<const CellIndex> members_by_id, std::span<const std::uint32_t> order_places) const {
+  std::vector<CellIndex> cells(members_by_id.begin(), members_by_id.end());
   if (!order_places.empty()) {
     std::sort(cells.begin(), cells.end(),
               [&](CellIndex a, CellIndex b) { return order_places[a] < order_places[b]; });
@@ -270,10 +274,7 @@ inline Error CompiledTopology::build_pool(Pool& pool,
   }
   const StrategyOptions options{topology_.hash_seed, topology_.policy.slots,
                                 static_cast<std::size_t>(topology_.policy.max_table_bytes)};
-  Result<Picker> picker = Picker::build(strategy(), members, options);
-  if (!picker.ok()) return picker.error();
-  pool.picker = std::move(*picker);
-  return {};
+  return Picker::build(strategy(), members, options);
 }
 
 inline Error CompiledTopology::make_pools(unsigned threads) {
@@ -284,18 +285,18 @@ inline Error CompiledTopology::make_pools(unsigned threads) {
       order_places[find_cell(topology_.policy.order[place])] = place;
     }
   }
-  std::vector<Error> errors(pools_.size());
+  std::vector<std::optional<Result<Picker>>> tables(members_.size());
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> bytes{table_bytes_};
   const auto build_some = [&] {
-    for (std::size_t i = next++; i < pools_.size(); i = next++) {
+    for (std::size_t i = next++; i < tables.size(); i = next++) {
       if (bytes.load() > topology_.policy.max_table_bytes) return;
-      errors[i] = build_pool(pools_[i], order_places);
-      if (errors[i].ok()) bytes += pools_[i].picker.table_bytes();
+      tables[i] = build_table(members_[i], order_places);
+      if (tables[i]->ok()) bytes += (*tables[i])->table_bytes();
     }
   };
   std::vector<std::thread> helpers;
-  for (unsigned i = 1; i < std::min<std::size_t>(threads, pools_.size()); ++i) {
+  for (unsigned i = 1; i < std::min<std::size_t>(threads, tables.size()); ++i) {
     try {
       helpers.emplace_back(build_some);
     } catch (const std::system_error&) {
@@ -304,14 +305,16 @@ inline Error CompiledTopology::make_pools(unsigned threads) {
   }
   build_some();
   for (std::thread& helper : helpers) helper.join();
-  for (const Error& error : errors) {
-    if (!error.ok()) return error;
-  }
   table_bytes_ = bytes.load();
   if (table_bytes_ > topology_.policy.max_table_bytes) {
-    return refused("policy.max_table_bytes: the tables of " + std::to_string(pools_.size()) +
+    return refused("policy.max_table_bytes: the tables of " + std::to_string(tables.size()) +
                    " pools need more than " + std::to_string(topology_.policy.max_table_bytes) +
                    " bytes: lower policy.slots, or raise the bound");
+  }
+  pools_.reserve(tables.size());
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    if (!tables[i]->ok()) return tables[i]->error();
+    pools_.push_back({std::move(members_[i]), std::move(**tables[i])});
   }
   return {};
 }
@@ -340,6 +343,7 @@ inline Result<std::shared_ptr<const CompiledTopology>> compile(Topology topology
   if (Error error = compiled->make_classes(); !error.ok()) return error;
   if (Error error = compiled->make_pools(options.threads); !error.ok()) return error;
   compiled->active_ = {};
+  compiled->members_ = {};
   compiled->pools_by_members_ = {};
   return std::shared_ptr<const CompiledTopology>(std::move(compiled));
 }

@@ -65,7 +65,7 @@ class Published {
 
    private:
     friend class Published;
-    typename Published::Lane& lane_;
+    const typename Published::Lane& lane_;
     const typename Published::Node* node_;
     std::uint64_t leave_ = 0;  // the lane's turn after us; 0: we stand beside its owner
     std::uint32_t side_ = 0;

@@ -50,7 +50,8 @@ struct Mapped {
 struct Request {
   std::string_view key;  // 1 to 1,024 bytes
   Profile profile;
-  double risk = 0;       // 0 to 1; live, of this request
+  double risk = 0;       // 0 to 1. Under STATEFUL with PLACE give the key's own, not a live one: a
+                         // risk that changes from request to request would move the key
   Access access = Access::kWrite;
   std::uint32_t lane = 0;  // the worker's or thread's number; threads that share one are safe, slower
   std::string_view resource;              // at most 256 bytes; empty: none

@@ -99,9 +99,6 @@ TEST_CASE("what a later version wrote and this one cannot judge is unsupported, 
   const std::string state =
       changed([](v1::MappingRecord& m) { m.set_state(static_cast<v1::MappingRecord::State>(9)); });
   CHECK(decode_error(state, "k").code() == ErrorCode::kUnsupported);
-  const std::string profile =
-      changed([](v1::MappingRecord& m) { unknown(*m.mutable_profile()).AddVarint(9, 1); });
-  CHECK(decode_error(profile, "k").code() == ErrorCode::kUnsupported);
   const std::string history =
       changed([](v1::MappingRecord& m) { unknown(*m.mutable_history(0)).AddVarint(9, 1); });
   CHECK(decode_error(history, "k").code() == ErrorCode::kUnsupported);
@@ -128,12 +125,13 @@ TEST_CASE("a damaged record is corrupt, and the text names the key") {
       changed([](Message& m) { m.set_deleted(true); }),
       changed([](Message& m) { m.set_ephemeral(false); }),
       changed([](Message& m) { m.set_expires(-1); }),
-      changed([](Message& m) { m.mutable_profile()->set_tier(std::string("t\0", 2)); }),
-      changed([](Message& m) { m.mutable_profile()->set_region("r,"); }),
-      changed([](Message& m) { m.mutable_profile()->set_plan("{p}"); }),
-      changed([](Message& m) { m.mutable_profile()->add_flags(""); }),
+      changed([](Message& m) { m.set_tier(std::string("t\0", 2)); }),
+      changed([](Message& m) { m.set_region("r,"); }),
+      changed([](Message& m) { m.set_plan("{p}"); }),
+      changed([](Message& m) { m.set_pins_profile(false); }),
+      changed([](Message& m) { m.add_flags(""); }),
       changed([](Message& m) {
-        for (int i = 0; i < 17; ++i) m.mutable_profile()->add_flags("F");
+        for (int i = 0; i < 17; ++i) m.add_flags("F");
       }),
       changed([](Message& m) { m.mutable_history(0)->set_cell("\xc3\xa9"); }),
       changed([](Message& m) { m.mutable_history(0)->set_first_epoch(0); }),

@@ -12,7 +12,7 @@
 namespace cellroute::stores {
 namespace {
 
-constexpr int kLastKnownField = v1::MappingRecord::kHistoryFieldNumber;
+constexpr int kLastKnownField = v1::MappingRecord::kFlagsFieldNumber;
 
 // Errors without the key, which decode() adds.
 Error corrupt(std::string_view why) { return Error(ErrorCode::kCorrupt, std::string(why)); }
@@ -39,7 +39,8 @@ const google::protobuf::UnknownFieldSet& unknown_fields(const google::protobuf::
   return message.GetReflection()->GetUnknownFields(message);
 }
 
-void write_profile(const MappedProfile& profile, v1::MappingRecord::Profile& message) {
+void write_profile(const MappedProfile& profile, v1::MappingRecord& message) {
+  message.set_pins_profile(true);
   message.set_tier(profile.tier);
   message.set_region(profile.region);
   message.set_plan(profile.plan);
@@ -76,7 +77,7 @@ Error RecordCodec::encode(const MappingRecord& record, std::string& bytes) {
   message.set_expires(record.expires);
   message.set_ephemeral(record.ephemeral);
   message.set_deleted(record.deleted);
-  if (record.profile) write_profile(*record.profile, *message.mutable_profile());
+  if (record.profile) write_profile(*record.profile, message);
   for (const HistoryEntry& entry : record.history) {
     v1::MappingRecord::HistoryEntry& added = *message.add_history();
     added.set_cell(entry.cell);
@@ -122,12 +123,13 @@ Error RecordCodec::decode(std::string_view bytes, std::string_view key, MappingR
 }
 
 Error RecordCodec::read_profile(MappingRecord& record) const {
-  if (!message_->has_profile()) {
+  const v1::MappingRecord& message = *message_;
+  if (!message.pins_profile()) {
     record.profile.reset();
-    return {};
+    const bool empty = message.tier().empty() && message.region().empty() &&
+                       message.plan().empty() && message.flags().empty();
+    return empty ? Error() : corrupt("attributes without a profile");
   }
-  const v1::MappingRecord::Profile& message = message_->profile();
-  if (!unknown_fields(message).empty()) return from_later_version("its profile");
   if (static_cast<std::size_t>(message.flags_size()) > kMaxMappedFlags) {
     return corrupt("the profile has more than 16 flags");
   }

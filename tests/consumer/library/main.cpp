@@ -1,9 +1,13 @@
-#include <cellroute/hash.hpp>
+// Pulls in Protobuf, yaml-cpp and LMDB through the library.
 #include <cellroute/version.hpp>
 
+#include "stores/open_store.hpp"
+#include "topology/load.hpp"
+
 int main() {
-  return cellroute::kVersionMajor == 0 &&
-                 cellroute::hash_bytes(1, "a") != cellroute::hash_bytes(1, "b")
-             ? 0
-             : 1;
+  const auto topology = cellroute::load_topology("generation: 7\nno_such_field: 1\n",
+                                                 cellroute::TopologyFormat::kYaml, "topology.yaml");
+  const auto store = cellroute::open_store("memory:");
+  const auto lost = cellroute::open_store("lmdb:/no/such/place");
+  return !topology.ok() && store.ok() && !lost.ok() && cellroute::kVersionMajor == 0 ? 0 : 1;
 }

@@ -42,17 +42,19 @@ enum class OnExceed : std::uint8_t { kRefuse, kCount };
 // off the breaker never opens. Windows slide in tenths; half-open admits at most `probes` at once.
 struct BreakerPolicy {
   std::uint32_t consecutive_failures = 0;
-  std::uint32_t failure_rate = 0;  // thousandths of the calls in the window
-  Nanos slow_call = 0;             // a call at least this long is slow; 0: none is
-  std::uint32_t slow_rate = 0;     // thousandths of the calls in the window
+  std::uint32_t failure_rate = 0;    // thousandths of the calls in the window
+  Nanos slow_call = 0;               // a call at least this long is slow; 0: none is
+  std::uint32_t slow_rate = 0;       // thousandths of the calls in the window
   std::uint32_t minimum_calls = 20;  // below it in a window, rates open nothing
   Nanos window = 10 * kSecond;
-  Nanos open = 30 * kSecond;       // the first open time; doubles with each opening in a row
+  Nanos open = 30 * kSecond;  // the first open time; doubles with each opening in a row
   Nanos open_max = 300 * kSecond;
   std::uint32_t probes = 3;
-  Nanos probe_deadline = 5 * kSecond;  // an unreported probe is given up as failed after this
+  Nanos probe_deadline = 5 * kSecond;      // an unreported probe is given up as failed after this
   std::uint32_t max_ejected_percent = 50;  // of a tier and region; limits STATELESS spill only
   std::vector<std::uint16_t> failure_statuses = {502, 503, 504};
+
+  friend bool operator==(const BreakerPolicy&, const BreakerPolicy&) = default;
 };
 
 // The fields of a BreakerPolicy that a tier or a cell sets for itself; the rest is inherited:
@@ -68,22 +70,26 @@ struct BreakerOverride {
   std::optional<Nanos> open_max;
   std::optional<std::uint32_t> probes;
   std::optional<Nanos> probe_deadline;
+
+  friend bool operator==(const BreakerOverride&, const BreakerOverride&) = default;
 };
 
 struct Tier {
   std::string name;
   std::vector<std::string> aliases;  // other words for it that callers use
   BreakerOverride breaker;
+
+  friend bool operator==(const Tier&, const Tier&) = default;
 };
 
 struct Cell {
   std::string id;    // unique, stable, 1 to 128 visible ASCII bytes
   std::string tier;  // may be empty where the topology has at most one
   std::string region;
-  std::string endpoint;                                           // URL or host:port
-  std::vector<std::pair<std::string, std::string>> endpoints;     // by resource
-  std::uint64_t capacity = 0;                                     // 0: unknown, never full
-  std::uint64_t load = 0;                                         // in capacity's unit
+  std::string endpoint;                                        // URL or host:port
+  std::vector<std::pair<std::string, std::string>> endpoints;  // by resource
+  std::uint64_t capacity = 0;                                  // 0: unknown, never full
+  std::uint64_t load = 0;                                      // in capacity's unit
   std::uint32_t weight = kUnitWeight;
   CellState state = CellState::kActive;
   Health health = Health::kHealthy;
@@ -92,6 +98,8 @@ struct Cell {
   std::vector<std::string> replicas;  // ids of cells that hold a copy and may serve READs
   std::vector<std::pair<std::string, std::string>> labels;  // {cell} and {key} are expanded
   BreakerOverride breaker;
+
+  friend bool operator==(const Cell&, const Cell&) = default;
 };
 
 // What a flag demands of the cell: all of the certifications, one of the regions, at least the
@@ -101,6 +109,8 @@ struct FlagRule {
   std::vector<std::string> certifications;
   std::vector<std::string> regions;
   std::string encryption;
+
+  friend bool operator==(const FlagRule&, const FlagRule&) = default;
 };
 
 // Risk strictly above the threshold asks for an encryption level.
@@ -108,11 +118,15 @@ struct RiskRule {
   std::uint32_t threshold = 1'000'000'000;  // billionths; the default is never exceeded
   std::string encryption;                   // empty: no rule
   RiskMode mode = RiskMode::kPrefer;
+
+  friend bool operator==(const RiskRule&, const RiskRule&) = default;
 };
 
 struct Fallback {
   std::string from;
   std::vector<std::string> to;  // in order of preference
+
+  friend bool operator==(const Fallback&, const Fallback&) = default;
 };
 
 // Another allowance for one key. `unlimited` wins over `requests`.
@@ -121,6 +135,8 @@ struct LimitOverride {
   std::uint64_t requests = 0;
   std::uint64_t burst = 0;
   bool unlimited = false;
+
+  friend bool operator==(const LimitOverride&, const LimitOverride&) = default;
 };
 
 // BUCKET: `burst` at once, then `requests` a `period` (GCRA). WINDOW: never more than `requests`
@@ -136,17 +152,23 @@ struct Limit {
   bool unlimited = false;   // a plan without a limit
   OnExceed on_exceed = OnExceed::kRefuse;
   std::vector<LimitOverride> overrides;
+
+  friend bool operator==(const Limit&, const Limit&) = default;
 };
 
 struct InFlightPolicy {
   std::uint32_t per_cell = 0;  // 0: no cap
   Nanos deadline = 60 * kSecond;
+
+  friend bool operator==(const InFlightPolicy&, const InFlightPolicy&) = default;
 };
 
 // The rate at which assign() may write first mappings; 0: no cap.
 struct AssignmentRate {
   std::uint64_t requests = 0;
   Nanos period = kSecond;
+
+  friend bool operator==(const AssignmentRate&, const AssignmentRate&) = default;
 };
 
 struct Policy {
@@ -169,6 +191,8 @@ struct Policy {
   AssignmentRate assignments;
   std::uint64_t max_table_bytes = 256u << 20;
   std::uint32_t limiter_entries = 1u << 20;
+
+  friend bool operator==(const Policy&, const Policy&) = default;
 };
 
 struct Topology {
@@ -180,6 +204,8 @@ struct Topology {
   std::vector<std::string> encryption_levels;  // weakest first
   std::vector<Cell> cells;
   Policy policy;
+
+  friend bool operator==(const Topology&, const Topology&) = default;
 };
 
 }  // namespace cellroute

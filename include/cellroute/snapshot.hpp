@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cellroute/decision.hpp"
+#include "cellroute/guard/plan.hpp"
 #include "cellroute/overlay.hpp"
 #include "cellroute/policy.hpp"
 #include "cellroute/request.hpp"
@@ -23,17 +24,16 @@ struct ResolvedProfile {
 // Thread safety: immutable; any number of threads may read.
 class Snapshot {
  public:
-  // `numbers[i]` is cell i's number in the guard region's directory. Of several records of a key
-  // the newest counts, in whatever order they come.
+  // `numbers[i]` is cell i's number in the guard region's directory, and `guards` was made with
+  // them. Of several records of a key the newest counts, in whatever order they come.
   Snapshot(std::shared_ptr<const CompiledTopology> compiled, std::vector<std::uint32_t> numbers,
-           std::span<const MappingRecord> mappings)
-      : compiled_(std::move(compiled)), numbers_(std::move(numbers)) {
+           GuardPlan guards, std::span<const MappingRecord> mappings)
+      : compiled_(std::move(compiled)),
+        numbers_(std::move(numbers)),
+        guards_(std::move(guards)) {
     for (CellIndex i = 0; i < numbers_.size(); ++i) {
       if (numbers_[i] >= indexes_.size()) indexes_.resize(numbers_[i] + 1, kNoCell);
       indexes_[numbers_[i]] = i;
-    }
-    for (const Limit& limit : compiled_->topology().policy.limits) {
-      if (!limit.plan.empty() && plans_.add(limit.plan, plan_count_ + 1)) ++plan_count_;
     }
     for (const MappingRecord& record : mappings) {
       mappings_.add(record.key, hash(record.key), record.revision, mapped(record));
@@ -46,7 +46,7 @@ class Snapshot {
   }
   std::uint64_t generation() const noexcept { return compiled_->topology().generation; }
   const Overlay& mappings() const noexcept { return mappings_; }
-  std::uint32_t plan_count() const noexcept { return plan_count_; }
+  const GuardPlan& guards() const noexcept { return guards_; }
 
   std::uint64_t hash(std::string_view key) const noexcept {
     return hash_bytes(compiled_->topology().hash_seed, key);
@@ -128,8 +128,8 @@ class Snapshot {
 
   // Where no limit names a plan, plans decide nothing and any will do.
   bool resolve_plan(std::string_view name, std::uint16_t& plan) const noexcept {
-    if (name.empty() || plan_count_ == 0) return true;
-    const std::uint32_t found = plans_.find(name);
+    if (name.empty() || guards_.plan_count() == 0) return true;
+    const std::uint32_t found = guards_.find_plan(name);
     if (found == NameIndex::kNone) return false;
     plan = static_cast<std::uint16_t>(found);
     return true;
@@ -146,8 +146,7 @@ class Snapshot {
   std::shared_ptr<const CompiledTopology> compiled_;
   std::vector<std::uint32_t> numbers_;
   std::vector<CellIndex> indexes_;  // by number
-  NameIndex plans_;                 // from 1; 0 is no plan
-  std::uint32_t plan_count_ = 0;
+  GuardPlan guards_;
   Overlay mappings_;
 };
 

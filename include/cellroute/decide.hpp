@@ -1,0 +1,255 @@
+// Steps 5 to 8 of a decision: pick a cell, ask its guards, answer.
+//
+// One piece of code decides for route(), which reserves, and for place() and explain(), which do
+// not: what is explained is what is done.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "cellroute/choose.hpp"
+#include "cellroute/select.hpp"
+
+namespace cellroute {
+
+// What a host is told where nothing says when it gets better.
+inline constexpr Nanos kDefaultRetryAfter = kSecond;
+
+inline Status status_of(Refusal refusal) noexcept {
+  return refusal == Refusal::kKeyLimit || refusal == Refusal::kCellLimit ? Status::kRateLimited
+                                                                         : Status::kUnavailable;
+}
+
+inline Reason reason_of(Refusal refusal, bool by_resource) noexcept {
+  switch (refusal) {
+    case Refusal::kUnhealthy: return Reason::kCellUnhealthy;
+    case Refusal::kBreakerOpen: return Reason::kBreakerOpen;
+    case Refusal::kProbesTaken: return Reason::kProbesTaken;
+    case Refusal::kInFlightFull: return Reason::kCellFull;
+    case Refusal::kKeyLimit: return by_resource ? Reason::kKeyResourceLimit : Reason::kKeyLimit;
+    case Refusal::kCellLimit: return Reason::kCellLimit;
+    case Refusal::kNone: break;
+  }
+  return Reason::kNone;
+}
+
+// One decision under way. With kReserve it takes what admit() takes and counts placements;
+// without, it looks at health and breakers only and changes nothing.
+template <bool kReserve>
+class Deciding {
+ public:
+  Deciding(const Snapshot& snapshot, Guards& guards, const Request& request, Nanos now) noexcept
+      : snapshot_(snapshot), guards_(guards), request_(request), now_(now) {}
+
+  Decision decide() noexcept {
+    const Choice choice = choose(snapshot_, request_);
+    decision_.generation = snapshot_.generation();
+    decision_.epoch = choice.epoch;
+    decision_.status = choice.status;
+    decision_.reason = choice.reason;
+    if (choice.status != Status::kOk) {
+      answer_denied(choice);
+      return decision_;
+    }
+    decision_.timeout = policy().timeout;
+    if constexpr (kReserve) charge(choice.plan);
+    plan_ = choice.plan;
+    if (choice.mapped) {
+      serve_at_home(choice, choice.cell);
+    } else {
+      const Pool& pool = snapshot_.compiled().pool(choice.pool);
+      const Point point = Picker::point(pool.picker.kind(), request_.key, choice.hash);
+      if (policy().affinity == Affinity::kStateful) {
+        serve_at_home(choice, pool.picker.pick(point));
+      } else {
+        serve_anywhere(pool, point);
+      }
+    }
+    return decision_;
+  }
+
+ private:
+  const Policy& policy() const noexcept { return snapshot_.compiled().topology().policy; }
+
+  void answer_denied(const Choice& choice) noexcept {
+    if (choice.mapped && choice.cell != kNoCell) decision_.cell = snapshot_.number_of(choice.cell);
+    if (choice.reason == Reason::kAwaitsAssignment) propose(choice);
+    if (choice.status == Status::kMigrating || choice.reason == Reason::kLookupUnknown) {
+      decision_.retry_after = kDefaultRetryAfter;
+    }
+  }
+
+  // The cell that a new key should have: by hash the first of its preference order, by load the
+  // least loaded; never a full one.
+  void propose(const Choice& choice) noexcept {
+    const Pool& pool = snapshot_.compiled().pool(choice.pool);
+    const Point point = Picker::point(pool.picker.kind(), request_.key, choice.hash);
+    const CellIndex cell =
+        least_loaded(snapshot_, guards_, Preference(pool.picker, pool.members, point),
+                     choices(), [this](CellIndex i) { return !is_full(snapshot_, guards_, i); });
+    if (cell == kNoCell) {
+      decision_.status = Status::kNoEligibleCell;
+      decision_.reason = Reason::kAllCellsFull;
+    } else {
+      decision_.cell = snapshot_.number_of(cell);
+    }
+  }
+
+  // How many cells of the preference order selection by load compares.
+  std::size_t choices() const noexcept {
+    switch (policy().selection) {
+      case Selection::kTwoChoices: return 2;
+      case Selection::kLeastLoad: return Preference::kNoLimit;
+      case Selection::kByHash: break;
+    }
+    return 1;
+  }
+
+  void charge(std::uint16_t plan) noexcept {
+    for (const KeyLimit* limit : snapshot_.guards().limits(plan)) {
+      const KeyLimiter& limiter = guards_.limiter();
+      charges_[charge_count_++] = {limit->by_resource
+                                       ? limiter.hash(request_.key, request_.resource)
+                                       : limiter.hash(request_.key),
+                                   &limit->rule_for(request_.key)};
+    }
+  }
+
+  bool tried(std::uint32_t number) const noexcept {
+    return std::find(request_.tried.begin(), request_.tried.end(), number) != request_.tried.end();
+  }
+
+  Admission ask(CellIndex cell) noexcept {
+    const std::uint32_t number = snapshot_.number_of(cell);
+    const CellRules& rules = snapshot_.guards().rules(cell);
+    if constexpr (kReserve) {
+      return guards_.admit(number, request_.lane, rules, std::span(charges_).first(charge_count_),
+                           now_, decision_.ticket);
+    } else {
+      return guards_.available(number, rules, now_);
+    }
+  }
+
+  void deny(Status status, Reason reason, Nanos retry_after) noexcept {
+    decision_.status = status;
+    decision_.reason = reason;
+    decision_.retry_after = retry_after > 0 ? retry_after : kDefaultRetryAfter;
+  }
+
+  void deny(const Admission& refused) noexcept {
+    const auto limits = snapshot_.guards().limits(plan_);
+    const bool by_resource = refused.refusal == Refusal::kKeyLimit &&
+                             refused.limit < limits.size() && limits[refused.limit]->by_resource;
+    deny(status_of(refused.refusal), reason_of(refused.refusal, by_resource), refused.retry_after);
+  }
+
+  // A key whose state lives in `home` goes there or nowhere. Only where the home is sick may a READ
+  // go to a replica; a home that is full or over its limits is not.
+  void serve_at_home(const Choice& choice, CellIndex home) noexcept {
+    decision_.cell = snapshot_.number_of(home);
+    if (tried(decision_.cell)) {
+      deny(Status::kUnavailable, Reason::kAlreadyTried, 0);
+    } else {
+      const Admission admission = ask(home);
+      if (admission.ok()) return;
+      deny(admission);
+      const bool sick = admission.refusal == Refusal::kUnhealthy ||
+                        admission.refusal == Refusal::kBreakerOpen ||
+                        admission.refusal == Refusal::kProbesTaken;
+      if (!sick) return;
+    }
+    if (request_.access == Access::kRead) serve_from_replica(choice, home);
+  }
+
+  void serve_from_replica(const Choice& choice, CellIndex home) noexcept {
+    const CompiledTopology& compiled = snapshot_.compiled();
+    const Requirement& requirement = compiled.requirements()[choice.requirement];
+    for (const CellIndex replica : compiled.replicas(home)) {
+      const CellFacts& facts = compiled.facts(replica);
+      const std::uint32_t number = snapshot_.number_of(replica);
+      if (facts.state == CellState::kOffline || !requirement.passes(facts) || tried(number)) continue;
+      if (!ask(replica).ok()) continue;
+      decision_.status = Status::kOk;
+      decision_.reason = Reason::kReplica;
+      decision_.read_only = true;
+      decision_.retry_after = 0;
+      decision_.cell = number;
+      return;
+    }
+  }
+
+  // Any cell of the pool will do: the chosen one first, then the preference order. Only a limit of
+  // the key itself ends the search, since no other cell would change it.
+  void serve_anywhere(const Pool& pool, Point point) noexcept {
+    const std::size_t limit = policy().shuffle_shard == 0 ? Preference::kNoLimit
+                                                          : std::size_t{policy().shuffle_shard};
+    const Preference whole(pool.picker, pool.members, point, limit);
+    Nanos soonest = 0;
+    if (policy().selection != Selection::kByHash) {
+      const CellIndex cell =
+          least_loaded(snapshot_, guards_, whole, choices(), [this](CellIndex i) {
+            return !tried(snapshot_.number_of(i)) && !is_full(snapshot_, guards_, i) &&
+                   available(i);
+          });
+      if (cell != kNoCell && try_cell(cell, Reason::kLeastLoaded, soonest)) return;
+    }
+    LoadBound bound(snapshot_, guards_, pool);
+    if (walk(whole, &bound, soonest)) return;
+    // Those that are left are all above the mean: the others are out, and a cell that is busy beats
+    // no cell. Its in-flight cap still holds.
+    if (policy().bounded_load != 0 && walk(whole, nullptr, soonest)) return;
+    decision_.cell = kNoCellNumber;
+    deny(Status::kUnavailable, Reason::kAllCellsOut, soonest);
+  }
+
+  bool walk(Preference order, LoadBound* bound, Nanos& soonest) noexcept {
+    const bool by_hash = policy().selection == Selection::kByHash;
+    Reason reason = by_hash ? Reason::kPlaced : Reason::kSpilled;
+    for (CellIndex cell = order.next(); cell != kNoCell; cell = order.next()) {
+      const bool skipped = tried(snapshot_.number_of(cell)) || (bound && !bound->accepts(cell)) ||
+                           (!by_hash && is_full(snapshot_, guards_, cell));
+      if (!skipped && try_cell(cell, reason, soonest)) return true;
+      reason = Reason::kSpilled;
+    }
+    return false;
+  }
+
+  bool available(CellIndex cell) const noexcept {
+    return guards_.available(snapshot_.number_of(cell), snapshot_.guards().rules(cell), now_).ok();
+  }
+
+  // True when the search is over: the cell serves, or the key's own limit refuses.
+  bool try_cell(CellIndex cell, Reason reason, Nanos& soonest) noexcept {
+    const Admission admission = ask(cell);
+    if (admission.refusal == Refusal::kKeyLimit) {
+      deny(admission);
+      return true;
+    }
+    if (!admission.ok()) {
+      if (admission.retry_after > 0 && (soonest == 0 || admission.retry_after < soonest)) {
+        soonest = admission.retry_after;
+      }
+      return false;
+    }
+    decision_.status = Status::kOk;
+    decision_.reason = reason;
+    decision_.cell = snapshot_.number_of(cell);
+    if constexpr (kReserve) {
+      if (policy().selection != Selection::kByHash) guards_.region().add_placement(decision_.cell);
+    }
+    return true;
+  }
+
+  const Snapshot& snapshot_;
+  Guards& guards_;
+  const Request& request_;
+  Nanos now_;
+  Decision decision_;
+  std::uint16_t plan_ = 0;
+  std::size_t charge_count_ = 0;
+  std::array<KeyCharge, Guards::kMaxKeyCharges> charges_;
+};
+
+}  // namespace cellroute

@@ -1,0 +1,219 @@
+// The router: publish a topology, route requests, report how they went.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cellroute/decide.hpp"
+#include "cellroute/publish.hpp"
+#include "cellroute/published.hpp"
+#include "cellroute/snapshot.hpp"
+
+namespace cellroute {
+
+struct RouterOptions {
+  GuardGeometry geometry;        // lanes: as many as workers × threads that route at once
+  std::span<std::byte> memory;   // for the guard region: zeroed, aligned to 64, at least
+                                 // GuardRegion::bytes(geometry), outliving the router; shared memory
+                                 // makes processes share guards. Empty: the router's own
+  std::uint64_t guard_seed = 0;  // of the limiter's tables; 0: a random one
+};
+
+// How a call to a cell went, as the host saw it. Give `http_status` where there was an answer.
+enum class CallEnd : std::uint8_t { kAnswered, kConnectError, kTimeout, kClientAbort };
+
+struct CallReport {
+  CallEnd end = CallEnd::kAnswered;
+  std::uint16_t http_status = 200;
+  bool slow = false;  // in addition to calls longer than breaker.slow_call
+};
+
+// Thread safety: route(), place(), route_batch(), report(), explain() and snapshot() may run on any
+// number of threads, also while publish() runs on another. Each call names a lane; threads with a
+// lane each do not slow each other, threads that share one are safe.
+// Fork: create the router in the process that uses it. A guard region in shared memory is meant to
+// be used by many.
+class Router {
+ public:
+  // Errors: those of GuardRegion::create(); kResourceExhausted without memory.
+  static Result<std::unique_ptr<Router>> create(const RouterOptions& options) {
+    OwnMemory own(nullptr, &std::free);
+    std::span<std::byte> memory = options.memory;
+    if (memory.empty()) {
+      const std::size_t bytes = GuardRegion::bytes(options.geometry);
+      own.reset(static_cast<std::byte*>(std::calloc(1, bytes + guard::kLine)));
+      if (bytes != 0 && !own) {
+        return Error(ErrorCode::kResourceExhausted,
+                     "no memory for a guard region of " + std::to_string(bytes) + " bytes");
+      }
+      void* start = own.get();
+      std::size_t room = bytes + guard::kLine;
+      memory = {static_cast<std::byte*>(std::align(guard::kLine, bytes, start, room)), bytes};
+    }
+    std::uint64_t seed = options.guard_seed;
+    while (seed == 0) seed = std::uint64_t{std::random_device{}()} << 32 | std::random_device{}();
+    Result<GuardRegion> region = GuardRegion::create(memory, options.geometry, seed);
+    if (!region.ok()) return region.error();
+    return std::unique_ptr<Router>(new Router(*region, std::move(own)));
+  }
+
+  // Checks `next` against what serves, and serves it with these mappings from now on. The same
+  // compiled topology may be published again with other mappings. On an error what served serves
+  // on. Errors: kRefused (check_publish(), or two cells with one directory number),
+  // kResourceExhausted (the directory is full), kUnavailable (readers stopped inside calls).
+  // Building a snapshot allocates: call it off the event loop.
+  Error publish(std::shared_ptr<const CompiledTopology> next,
+                std::span<const MappingRecord> mappings = {}, const PublishOptions& options = {}) {
+    const std::lock_guard lock(publishing_);
+    const std::shared_ptr<const Snapshot> serving = published_.hold(0);
+    if (serving && serving->shared_compiled() != next) {
+      if (Error error = check_publish(serving->compiled(), *next, options); !error.ok()) {
+        return error;
+      }
+    }
+    Result<std::vector<std::uint32_t>> numbers = claim_numbers(*next);
+    if (!numbers.ok()) return numbers.error();
+    Result<GuardPlan> plan = GuardPlan::make(*next, *numbers, guards_.region().geometry().lanes);
+    if (!plan.ok()) return plan.error();
+    for (std::size_t i = 0; i < numbers->size(); ++i) {
+      const Cell& cell = next->cell(static_cast<CellIndex>(i));
+      guards_.region().apply_health((*numbers)[i], next->topology().generation, cell.health);
+      guards_.region().start_load((*numbers)[i], cell.load);
+    }
+    return published_.replace(std::make_shared<const Snapshot>(
+        std::move(next), std::move(*numbers), std::move(*plan), mappings));
+  }
+
+  // The whole decision, with everything it takes reserved: hand decision.ticket to report(). No
+  // I/O, allocation, lock, system call or clock read.
+  Decision route(const Request& request, Nanos now) noexcept {
+    return decide<true>(request, now);
+  }
+
+  // Steps 1 to 6 alone: the same cell by mappings, constraints, strategy, health and breakers,
+  // with nothing reserved, counted or charged.
+  Decision place(const Request& request, Nanos now) noexcept {
+    return decide<false>(request, now);
+  }
+
+  // route() for each of `requests`, all on one snapshot. `decisions` is at least as long. Requests
+  // may name different lanes.
+  void route_batch(std::span<const Request> requests, std::span<Decision> decisions,
+                   Nanos now) noexcept {
+    decide_batch<true>(requests, decisions, now);
+  }
+  void place_batch(std::span<const Request> requests, std::span<Decision> decisions,
+                   Nanos now) noexcept {
+    decide_batch<false>(requests, decisions, now);
+  }
+
+  // Ends a routed request: gives back what its ticket holds, tells the breaker, empties the ticket.
+  // A ticket that is empty, late or foreign changes nothing. No I/O, allocation, lock, system call.
+  void report(Ticket& ticket, const CallReport& call, Nanos now) noexcept {
+    if (ticket.empty() || ticket.lane >= lanes()) return;
+    const Reading reading(published_, ticket.lane);
+    const Snapshot* snapshot = reading.get();
+    if (snapshot == nullptr) return;
+    const CellIndex cell = snapshot->cell_of(ticket.cell);
+    const GuardPlan& plan = snapshot->guards();
+    const bool known = cell != kNoCell;
+    guards_.report(ticket, outcome_of(call, snapshot->compiled().topology().policy.breaker),
+                   known ? plan.rules(cell) : plan.default_rules(),
+                   known ? plan.group(cell) : EjectionGroup{}, now);
+  }
+
+  // The serving snapshot, kept alive as long as the caller holds it; null before the first publish.
+  std::shared_ptr<const Snapshot> snapshot() const noexcept { return published_.hold(0); }
+
+  // Health and load marks, counts and the directory.
+  GuardRegion& region() noexcept { return guards_.region(); }
+  const Guards& guards() const noexcept { return guards_; }
+
+ private:
+  using Reading = Published<Snapshot>::Reading;
+  using OwnMemory = std::unique_ptr<std::byte, decltype(&std::free)>;
+
+  Router(const GuardRegion& region, OwnMemory own)
+      : own_(std::move(own)), guards_(region), published_(region.geometry().lanes) {}
+
+  std::uint32_t lanes() const noexcept { return guards_.region().geometry().lanes; }
+
+  static Decision denied(Status status, Reason reason) noexcept {
+    Decision decision;
+    decision.status = status;
+    decision.reason = reason;
+    return decision;
+  }
+
+  template <bool kReserve>
+  Decision decide(const Request& request, Nanos now) noexcept {
+    if (request.lane >= lanes()) {
+      return denied(Status::kInvalidArgument, Reason::kLaneOutOfRange);
+    }
+    const Reading reading(published_, request.lane);
+    if (reading.get() == nullptr) return denied(Status::kUnavailable, Reason::kNoSnapshot);
+    return Deciding<kReserve>(*reading.get(), guards_, request, now).decide();
+  }
+
+  template <bool kReserve>
+  void decide_batch(std::span<const Request> requests, std::span<Decision> decisions,
+                    Nanos now) noexcept {
+    const Reading reading(published_, 0);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      if (requests[i].lane >= lanes()) {
+        decisions[i] = denied(Status::kInvalidArgument, Reason::kLaneOutOfRange);
+      } else if (reading.get() == nullptr) {
+        decisions[i] = denied(Status::kUnavailable, Reason::kNoSnapshot);
+      } else {
+        decisions[i] = Deciding<kReserve>(*reading.get(), guards_, requests[i], now).decide();
+      }
+    }
+  }
+
+  Result<std::vector<std::uint32_t>> claim_numbers(const CompiledTopology& next) {
+    std::vector<std::uint32_t> numbers;
+    std::vector<bool> taken(guards_.region().geometry().cells);
+    for (std::size_t i = 0; i < next.cell_count(); ++i) {
+      const std::string& id = next.cell(static_cast<CellIndex>(i)).id;
+      Result<std::uint32_t> number = guards_.region().claim(id);
+      if (!number.ok()) return number.error();
+      if (taken[*number]) {
+        return refused("cell \"" + id + "\" has the same directory hash as another cell: rename it");
+      }
+      taken[*number] = true;
+      numbers.push_back(*number);
+    }
+    return numbers;
+  }
+
+  static Outcome outcome_of(const CallReport& call, const BreakerPolicy& policy) noexcept {
+    Outcome outcome;
+    outcome.slow = call.slow;
+    if (call.end == CallEnd::kClientAbort) {
+      outcome.kind = OutcomeKind::kIgnored;
+    } else if (call.end != CallEnd::kAnswered) {
+      outcome.kind = OutcomeKind::kFailure;
+    } else if (call.http_status >= 400) {
+      const auto& failures = policy.failure_statuses;
+      const bool failed =
+          std::find(failures.begin(), failures.end(), call.http_status) != failures.end();
+      outcome.kind = failed ? OutcomeKind::kFailure : OutcomeKind::kIgnored;
+    }
+    return outcome;
+  }
+
+  OwnMemory own_;
+  Guards guards_;
+  Published<Snapshot> published_;
+  std::mutex publishing_;
+};
+
+}  // namespace cellroute

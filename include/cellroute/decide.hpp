@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "cellroute/choose.hpp"
 #include "cellroute/select.hpp"
@@ -40,7 +41,9 @@ inline Reason reason_of(Refusal refusal, bool by_resource) noexcept {
 template <bool kReserve>
 class Deciding {
  public:
-  Deciding(const Snapshot& snapshot, Guards& guards, const Request& request, Nanos now) noexcept
+  using GuardsRef = std::conditional_t<kReserve, Guards&, const Guards&>;
+
+  Deciding(const Snapshot& snapshot, GuardsRef guards, const Request& request, Nanos now) noexcept
       : snapshot_(snapshot), guards_(guards), request_(request), now_(now) {}
 
   Decision decide() noexcept {
@@ -243,7 +246,7 @@ class Deciding {
   }
 
   const Snapshot& snapshot_;
-  Guards& guards_;
+  GuardsRef guards_;
   const Request& request_;
   Nanos now_;
   Decision decision_;

@@ -1,0 +1,702 @@
+// The rules of choosing a cell, one by one. A test's name is the rule.
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "routing_fixture.hpp"
+
+namespace {
+
+using namespace routing;
+
+std::vector<Cell> four_cells() {
+  return {cell("r-us-1", "retail", "us"), cell("r-us-2", "retail", "us"),
+          cell("r-eu-1", "retail", "eu"), cell("p-us-1", "private", "us", "maximum", {"FedRAMP"})};
+}
+
+Topology stateless(std::vector<Cell> cells) {
+  Topology made = topology(std::move(cells));
+  made.policy.affinity = Affinity::kStateless;
+  return made;
+}
+
+Topology assigning(std::vector<Cell> cells) {
+  Topology made = topology(std::move(cells));
+  made.policy.unassigned = Unassigned::kAssign;
+  return made;
+}
+
+// ---- 1. Validate
+
+TEST_CASE("rule 1: a key has 1 to 1,024 bytes") {
+  Served served(topology(four_cells()));
+  CHECK(said(served.route("")) == "INVALID_ARGUMENT KEY_EMPTY");
+  CHECK(said(served.route(std::string(1, 'k'))) == "OK PLACED");
+  CHECK(said(served.route(std::string(1024, 'k'))) == "OK PLACED");
+  CHECK(said(served.route(std::string(1025, 'k'))) == "INVALID_ARGUMENT KEY_TOO_LONG");
+}
+
+TEST_CASE("rule 1: a NUL is a byte of the key like any other") {
+  Topology wide = topology({});
+  for (int i = 0; i < 50; ++i) wide.cells.push_back(cell("c" + std::to_string(i), "retail", "us"));
+  Served served(wide);
+  std::set<std::string> cells;
+  for (char last = 'a'; last <= 'z'; ++last) {
+    cells.insert(served.cell_of(served.route(std::string("same\0", 5) + last)));
+  }
+  CHECK(cells.size() > 1);
+}
+
+TEST_CASE("rule 1: tier, region, flags and plan are known or refused") {
+  Topology made = topology(four_cells());
+  made.policy.limits = {{LimitPer::kKey, LimitKind::kBucket, "gold", 5, kSecond, 0, false,
+                         OnExceed::kRefuse, {}}};
+  Served served(made);
+  CHECK(said(served.route("k", {.tier = "gold"})) == "INVALID_ARGUMENT TIER_UNKNOWN");
+  CHECK(said(served.route("k", {.region = "mars"})) == "INVALID_ARGUMENT REGION_UNKNOWN");
+  CHECK(said(served.route("k", {.flags = {"HIGH_RISK", "SHINY"}})) ==
+        "INVALID_ARGUMENT FLAG_UNKNOWN");
+  CHECK(said(served.route("k", {.plan = "golden"})) == "INVALID_ARGUMENT PLAN_UNKNOWN");
+  CHECK(said(served.route("k", {.plan = "gold"})) == "OK PLACED");
+  CHECK(served.cell_of(served.route("k", {.tier = "hnw"})) == "p-us-1");  // an alias
+}
+
+TEST_CASE("rule 1: risk is finite and within 0 and 1") {
+  Served served(topology(four_cells()));
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const double infinity = std::numeric_limits<double>::infinity();
+  CHECK(said(served.route("k", {.risk = nan})) == "INVALID_ARGUMENT RISK_NOT_FINITE");
+  CHECK(said(served.route("k", {.risk = -infinity})) == "INVALID_ARGUMENT RISK_NOT_FINITE");
+  CHECK(said(served.route("k", {.risk = -0.001})) == "INVALID_ARGUMENT RISK_OUT_OF_RANGE");
+  CHECK(said(served.route("k", {.risk = 1.001})) == "INVALID_ARGUMENT RISK_OUT_OF_RANGE");
+  CHECK(said(served.route("k", {.risk = 0})) == "OK PLACED");
+  CHECK(said(served.route("k", {.risk = 1})) == "OK PLACED");
+}
+
+TEST_CASE("rule 1: tier and region may be left out only where there is one") {
+  Served served(topology(four_cells()));
+  CHECK(said(served.route("k", {.tier = ""})) == "INVALID_ARGUMENT TIER_MISSING");
+  CHECK(said(served.route("k", {.region = ""})) == "INVALID_ARGUMENT REGION_MISSING");
+  Topology plain;
+  plain.generation = 1;
+  plain.cells = {cell("only", "", "")};
+  Served simple(plain);
+  CHECK(simple.cell_of(simple.route("k", {.tier = "", .region = ""})) == "only");
+  CHECK(said(simple.route("k", {.tier = "retail", .region = ""})) ==
+        "INVALID_ARGUMENT TIER_UNKNOWN");
+}
+
+TEST_CASE("rule 1: a stale profile handle, an unknown lane, an eighth try are refused") {
+  Served served(topology(four_cells()));
+  Request request;
+  request.key = "k";
+  request.profile = served->snapshot()->profile({"retail", "us", {}, {}}).profile;
+  CHECK(said(served->route(request, kNow)) == "OK PLACED");
+  request.lane = 2;
+  CHECK(said(served->route(request, kNow)) == "INVALID_ARGUMENT LANE_OUT_OF_RANGE");
+  request.lane = 1;
+  Topology next = topology(four_cells());
+  next.generation = 2;
+  served.publish(next);
+  CHECK(said(served->route(request, kNow)) == "INVALID_ARGUMENT PROFILE_STALE");
+  CHECK(said(served.route("k", {.tried = {1, 2, 3, 4, 5, 6, 7, 8}})) ==
+        "INVALID_ARGUMENT TOO_MANY_TRIED");
+  CHECK(said(served.route("k", {.resource = std::string(257, 'r')})) ==
+        "INVALID_ARGUMENT RESOURCE_TOO_LONG");
+}
+
+// ---- 2. Explicit mapping
+
+TEST_CASE("rule 2: a mapping wins over the strategy, whatever tier and region the request has") {
+  Served served(topology(four_cells()), {record("k", "p-us-1", 3)});
+  const Decision decision = served.route("k", {.tier = "retail", .region = "eu"});
+  CHECK(said(decision) == "OK MAPPED");
+  CHECK(served.cell_of(decision) == "p-us-1");
+  CHECK(decision.epoch == 3);
+}
+
+TEST_CASE("rule 2: a mapped key of a DRAINING cell is served") {
+  auto cells = four_cells();
+  cells[0].state = CellState::kDraining;
+  Served served(assigning(cells), {record("k", "r-us-1")});
+  CHECK(said(served.route("k")) == "OK MAPPED");
+  CHECK(served.cell_of(served.route("k")) == "r-us-1");
+}
+
+TEST_CASE("rule 2: a mapped key of an OFFLINE cell is UNAVAILABLE, of an unknown cell too") {
+  auto cells = four_cells();
+  cells[0].state = CellState::kOffline;
+  Served served(topology(cells), {record("k", "r-us-1"), record("lost", "gone-cell")});
+  CHECK(said(served.route("k")) == "UNAVAILABLE MAPPED_CELL_OFFLINE");
+  CHECK(served.cell_of(served.route("k")) == "r-us-1");
+  CHECK(said(served.route("lost")) == "UNAVAILABLE MAPPED_CELL_UNKNOWN");
+  CHECK(served.route("lost").cell == kNoCellNumber);
+}
+
+TEST_CASE("rule 2: the record's flags are united with the request's, and checked") {
+  MappingRecord eu = record("k", "r-us-1");
+  eu.profile = MappedProfile{"retail", "us", "", {"EU_RESIDENT"}};
+  Served served(topology(four_cells()), {eu, record("plain", "r-us-1"), record("p", "p-us-1")});
+  CHECK(said(served.route("k")) == "COMPLIANCE MAPPED_CELL_BREAKS_FLAGS");
+  CHECK(said(served.route("plain")) == "OK MAPPED");
+  CHECK(said(served.route("plain", {.flags = {"PII_RESTRICTED"}})) ==
+        "COMPLIANCE MAPPED_CELL_BREAKS_FLAGS");
+  CHECK(said(served.route("p", {.flags = {"PII_RESTRICTED", "HIGH_RISK"}})) == "OK MAPPED");
+}
+
+TEST_CASE("rule 2: a REQUIRE risk rule is checked on a mapped key, PREFER is not") {
+  Topology made = topology(four_cells());
+  Served prefer(made, {record("k", "r-us-1")});
+  CHECK(said(prefer.route("k", {.risk = 0.9})) == "OK MAPPED");
+  made.policy.risk.mode = RiskMode::kRequire;
+  Served require(made, {record("k", "r-us-1"), record("p", "p-us-1")});
+  CHECK(said(require.route("k", {.risk = 0.8})) == "OK MAPPED");
+  CHECK(said(require.route("k", {.risk = 0.81})) == "COMPLIANCE MAPPED_CELL_BREAKS_RISK");
+  CHECK(said(require.route("p", {.risk = 0.81})) == "OK MAPPED");
+}
+
+TEST_CASE("rule 2: a record that names what the topology lacks fails closed") {
+  MappingRecord odd = record("k", "r-us-1");
+  odd.profile = MappedProfile{"retail", "us", "", {"NEW_LAW"}};
+  Served served(topology(four_cells()), {odd});
+  CHECK(said(served.route("k")) == "COMPLIANCE MAPPED_PROFILE_UNKNOWN");
+}
+
+TEST_CASE("rule 2: a migration's state answers: COPYING the source, FREEZING and FROZEN wait") {
+  MappingRecord moving = record("k", "r-us-1", 4);
+  moving.target = "r-us-2";
+  moving.state = MigrationState::kCopying;
+  Served copying(topology(four_cells()), {moving});
+  CHECK(said(copying.route("k")) == "OK MAPPED");
+  CHECK(copying.cell_of(copying.route("k")) == "r-us-1");
+  moving.state = MigrationState::kFreezing;
+  Served freezing(topology(four_cells()), {moving});
+  CHECK(said(freezing.route("k")) == "MIGRATING FREEZING");
+  CHECK(freezing.route("k").retry_after > 0);
+  moving.state = MigrationState::kFrozen;
+  Served frozen(topology(four_cells()), {moving});
+  CHECK(said(frozen.route("k", {.access = Access::kRead})) == "MIGRATING FROZEN");
+}
+
+TEST_CASE("rule 2: of two records of a key the newer epoch, then revision, wins in any order") {
+  MappingRecord old = record("k", "r-us-1", 1);
+  MappingRecord moved = record("k", "r-us-2", 2);
+  MappingRecord later = record("k", "r-eu-1", 2);
+  later.revision = 9;
+  Served forward(topology(four_cells()), {old, moved, later});
+  Served backward(topology(four_cells()), {later, moved, old});
+  CHECK(forward.cell_of(forward.route("k")) == "r-eu-1");
+  CHECK(backward.cell_of(backward.route("k")) == "r-eu-1");
+}
+
+// ---- 3. Absent and unknown
+
+TEST_CASE("rule 3: UNKNOWN is never placed, whatever the policy") {
+  Mapped unknown;
+  unknown.answer = Answer::kUnknown;
+  for (const Unassigned policy : {Unassigned::kPlace, Unassigned::kAssign, Unassigned::kReject}) {
+    Topology made = topology(four_cells());
+    made.policy.unassigned = policy;
+    Served served(made);
+    const Decision decision = served.route("k", {.mapping = &unknown});
+    CHECK(said(decision) == "UNAVAILABLE LOOKUP_UNKNOWN");
+    CHECK(decision.cell == kNoCellNumber);
+    CHECK(decision.retry_after > 0);
+  }
+}
+
+TEST_CASE("rule 3: the last good answer serves while the store does not answer, and says so") {
+  Served served(topology(four_cells()));
+  Mapped stale = served->snapshot()->mapped(record("k", "r-us-2", 5));
+  stale.stale = true;
+  const Decision decision = served.route("k", {.mapping = &stale});
+  CHECK(said(decision) == "OK STALE_MAPPING");
+  CHECK(served.cell_of(decision) == "r-us-2");
+}
+
+TEST_CASE("rule 3: an ABSENT key is placed, proposed or rejected, as policy says") {
+  Served place(topology(four_cells()));
+  CHECK(said(place.route("k")) == "OK PLACED");
+  CHECK(place.route("k").epoch == 0);
+  Served assign(assigning(four_cells()));
+  const Decision proposed = assign.route("k");
+  CHECK(said(proposed) == "UNASSIGNED AWAITS_ASSIGNMENT");
+  CHECK(assign.cell_of(proposed) == place.cell_of(place.route("k")));
+  CHECK(proposed.ticket.empty());
+  Topology rejecting = topology(four_cells());
+  rejecting.policy.unassigned = Unassigned::kReject;
+  Served reject(rejecting);
+  CHECK(said(reject.route("k")) == "UNASSIGNED UNASSIGNED_REJECTED");
+  CHECK(reject.route("k").cell == kNoCellNumber);
+}
+
+TEST_CASE("rule 3: a tombstone makes the key ABSENT again") {
+  MappingRecord gone = record("k", "p-us-1", 2);
+  gone.deleted = true;
+  Served served(topology(four_cells()), {record("k", "p-us-1", 1), gone});
+  CHECK(said(served.route("k")) == "OK PLACED");
+}
+
+TEST_CASE("rule 3: STATEFUL with PLACE refuses DRAINING cells and load-based selection") {
+  Topology draining = topology(four_cells());
+  draining.cells[1].state = CellState::kDraining;
+  CHECK(compile(draining).error().text().find("cells[1].state") != std::string::npos);
+  Topology by_load = topology(four_cells());
+  by_load.policy.selection = Selection::kLeastLoad;
+  CHECK(compile(by_load).error().text().find("policy.selection") != std::string::npos);
+  by_load.policy.unassigned = Unassigned::kAssign;
+  CHECK(compile(by_load).ok());
+}
+
+// ---- 4. Constraints
+
+TEST_CASE("rule 4: own tier and region first") {
+  Served served(topology(four_cells()));
+  CHECK(served.cell_of(served.route("k", {.region = "eu"})) == "r-eu-1");
+  CHECK(served.cell_of(served.route("k", {.tier = "private"})) == "p-us-1");
+}
+
+TEST_CASE("rule 4: no set of cells is NO_ELIGIBLE_CELL, nothing falls open") {
+  Served served(topology(four_cells()));
+  CHECK(said(served.route("k", {.tier = "private", .region = "eu"})) ==
+        "NO_ELIGIBLE_CELL NO_CELL_PASSES");
+  CHECK(said(served.route("k", {.flags = {"PII_RESTRICTED"}})) ==
+        "NO_ELIGIBLE_CELL NO_CELL_PASSES");
+  CHECK(said(served.route("k", {.flags = {"EU_RESIDENT"}})) == "NO_ELIGIBLE_CELL NO_CELL_PASSES");
+}
+
+TEST_CASE("rule 4: flags filter before choice: the compliant cell is found whenever one exists") {
+  std::vector<Cell> cells;
+  for (int i = 0; i < 40; ++i) cells.push_back(cell("c" + std::to_string(i), "retail", "us"));
+  cells[23].certifications = {"FedRAMP"};
+  Served served(topology(cells));
+  for (int i = 0; i < 500; ++i) {
+    const Decision decision =
+        served.route("key" + std::to_string(i), {.flags = {"PII_RESTRICTED"}});
+    REQUIRE(said(decision) == "OK PLACED");
+    REQUIRE(served.cell_of(decision) == "c23");
+  }
+}
+
+TEST_CASE("rule 4: flags demand certifications, regions and encryption together") {
+  auto cells = four_cells();
+  cells.push_back(cell("r-eu-2", "retail", "eu", "maximum", {"SOC2", "FedRAMP"}));
+  Served served(topology(cells));
+  const std::vector<std::string_view> all = {"PII_RESTRICTED", "EU_RESIDENT", "HIGH_RISK"};
+  CHECK(served.cell_of(served.route("k", {.region = "eu", .flags = all})) == "r-eu-2");
+  CHECK(said(served.route("k", {.region = "us", .flags = all})) ==
+        "NO_ELIGIBLE_CELL NO_CELL_PASSES");
+}
+
+TEST_CASE("rule 4: region fallback, then tier fallback, the first set that is not empty wins") {
+  Topology made = topology({cell("r-eu", "retail", "eu"), cell("p-us", "private", "us"),
+                            cell("p-eu", "private", "eu")});
+  made.policy.tier_fallback = {{"retail", {"private"}}};
+  Served tiers_only(made);
+  CHECK(tiers_only.cell_of(tiers_only.route("k", {.region = "us"})) == "p-us");
+  made.policy.region_fallback = {{"us", {"eu"}}};
+  Served both(made);
+  CHECK(both.cell_of(both.route("k", {.region = "us"})) == "p-us");  // own region before own tier
+  made.cells.erase(made.cells.begin() + 1);
+  Served far(made);
+  CHECK(far.cell_of(far.route("k", {.region = "us"})) == "r-eu");
+}
+
+TEST_CASE("rule 4: a region fallback that a flag forbids is not taken") {
+  Topology made = topology({cell("r-us", "retail", "us")});
+  made.policy.region_fallback = {{"eu", {"us"}}};
+  Served served(made);
+  CHECK(served.cell_of(served.route("k", {.region = "eu"})) == "r-us");
+  CHECK(said(served.route("k", {.region = "eu", .flags = {"EU_RESIDENT"}})) ==
+        "NO_ELIGIBLE_CELL NO_CELL_PASSES");
+}
+
+TEST_CASE("rule 4: PREFER narrows within the first set, strictly above the threshold") {
+  Topology made = topology({cell("weak", "retail", "us"), cell("strong", "retail", "us", "maximum"),
+                            cell("far", "private", "us", "maximum")});
+  made.policy.tier_fallback = {{"retail", {"private"}}};
+  Served served(made);
+  std::set<std::string> at, above;
+  for (int i = 0; i < 100; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    at.insert(served.cell_of(served.route(key, {.risk = 0.8})));
+    above.insert(served.cell_of(served.route(key, {.risk = 0.800001})));
+  }
+  CHECK(at == std::set<std::string>{"weak", "strong"});
+  CHECK(above == std::set<std::string>{"strong"});
+  made.cells.erase(made.cells.begin() + 1);
+  Served without(made);  // nothing to narrow to within the set: the set itself serves
+  CHECK(without.cell_of(without.route("k", {.risk = 0.9})) == "weak");
+}
+
+TEST_CASE("rule 4: REQUIRE filters, so that a fallback tier may serve") {
+  Topology made = topology({cell("weak", "retail", "us"), cell("far", "private", "us", "maximum")});
+  made.policy.risk.mode = RiskMode::kRequire;
+  Served alone(made);
+  CHECK(said(alone.route("k", {.risk = 0.9})) == "NO_ELIGIBLE_CELL NO_CELL_PASSES");
+  made.policy.tier_fallback = {{"retail", {"private"}}};
+  Served served(made);
+  CHECK(served.cell_of(served.route("k", {.risk = 0.9})) == "far");
+  CHECK(served.cell_of(served.route("k", {.risk = 0.7})) == "weak");
+}
+
+TEST_CASE("rule 4: a risk that adds up to the threshold in floating point is not above it") {
+  Topology made = topology({cell("weak", "retail", "us"), cell("far", "private", "us", "maximum")});
+  made.policy.risk = {300'000'000, "maximum", RiskMode::kRequire};
+  Served served(made);
+  CHECK(0.1 + 0.2 > 0.3);
+  CHECK(said(served.route("k", {.risk = 0.1 + 0.2})) == "OK PLACED");
+}
+
+TEST_CASE("rule 4: only ACTIVE cells take new keys") {
+  auto cells = four_cells();
+  cells[0].state = CellState::kDraining;
+  cells[2].state = CellState::kOffline;
+  Served served(assigning(cells));
+  for (int i = 0; i < 50; ++i) {
+    CHECK(served.cell_of(served.route("k" + std::to_string(i))) == "r-us-2");
+  }
+  CHECK(said(served.route("k", {.region = "eu"})) == "NO_ELIGIBLE_CELL NO_CELL_PASSES");
+}
+
+// ---- 5. Pick
+
+TEST_CASE("rule 5: TWO_CHOICES and LEAST_LOAD propose by load relative to capacity") {
+  Topology made = assigning({cell("a", "retail", "us"), cell("b", "retail", "us")});
+  made.cells[0].capacity = 100;
+  made.cells[0].load = 50;
+  made.cells[1].capacity = 1000;
+  made.cells[1].load = 400;
+  for (const Selection selection : {Selection::kTwoChoices, Selection::kLeastLoad}) {
+    made.policy.selection = selection;
+    Served served(made);
+    CHECK(served.cell_of(served.route("k")) == "b");
+    served->region().set_load(served.number_of("b"), 600);
+    CHECK(served.cell_of(served.route("k")) == "a");
+    served->region().set_load(served.number_of("b"), 500);  // a tie: by id
+    CHECK(served.cell_of(served.route("k")) == "a");
+  }
+}
+
+TEST_CASE("rule 5: a full cell takes no new key; where all are full there is none") {
+  Topology made = assigning({cell("a", "retail", "us"), cell("b", "retail", "us")});
+  made.cells[0].capacity = 10;
+  made.cells[1].capacity = 10;
+  made.cells[0].load = 10;
+  Served served(made);
+  for (int i = 0; i < 50; ++i) {
+    CHECK(served.cell_of(served.route("k" + std::to_string(i))) == "b");
+  }
+  served->region().set_load(served.number_of("b"), 10);
+  CHECK(said(served.route("k")) == "NO_ELIGIBLE_CELL ALL_CELLS_FULL");
+}
+
+TEST_CASE("rule 5: a STATELESS placement counts as load until the next mark") {
+  Topology made = stateless({cell("a", "retail", "us"), cell("b", "retail", "us")});
+  made.policy.selection = Selection::kLeastLoad;
+  made.cells[0].capacity = 100;
+  made.cells[1].capacity = 300;
+  Served served(made);
+  std::map<std::string, int> counts;
+  for (int i = 0; i < 200; ++i) ++counts[served.cell_of(served.route("k" + std::to_string(i)))];
+  CHECK(counts["a"] == 50);
+  CHECK(counts["b"] == 150);
+  CHECK(said(served.route("k")) == "OK LEAST_LOADED");
+  CHECK(served->region().load(served.number_of("a")) + served->region().load(served.number_of("b")) ==
+        201);
+}
+
+TEST_CASE("rule 5: placing without reserving counts nothing") {
+  Topology made = stateless({cell("a", "retail", "us"), cell("b", "retail", "us")});
+  made.policy.selection = Selection::kLeastLoad;
+  Served served(made);
+  for (int i = 0; i < 20; ++i) CHECK(served.cell_of(served.place("k" + std::to_string(i))) == "a");
+}
+
+TEST_CASE("rule 5: shuffle sharding keeps a key to its first k cells, sick ones included") {
+  std::vector<Cell> cells;
+  for (int i = 0; i < 12; ++i) cells.push_back(cell("c" + std::to_string(i), "retail", "us"));
+  Topology made = stateless(cells);
+  made.policy.shuffle_shard = 3;
+  Served served(made);
+  std::vector<std::uint32_t> tried;
+  std::set<std::string> shard;
+  for (int i = 0; i < 3; ++i) {
+    const Decision decision = served.route("k", {.tried = tried});
+    REQUIRE(decision.status == Status::kOk);
+    shard.insert(served.cell_of(decision));
+    tried.push_back(decision.cell);
+  }
+  CHECK(shard.size() == 3);
+  CHECK(said(served.route("k", {.tried = tried})) == "UNAVAILABLE ALL_CELLS_OUT");
+}
+
+TEST_CASE("rule 5: bounded load moves on from a cell above its share of what is in flight") {
+  std::vector<Cell> cells;
+  for (int i = 0; i < 4; ++i) cells.push_back(cell("c" + std::to_string(i), "retail", "us"));
+  Topology made = stateless(cells);
+  made.policy.bounded_load = 1250;
+  made.policy.in_flight = {1000, 60 * kSecond};
+  Served served(made);
+  std::map<std::string, int> counts;
+  for (int i = 0; i < 400; ++i) ++counts[served.cell_of(served.route("one hot key"))];
+  CHECK(counts.size() == 4);
+  for (const auto& [id, count] : counts) CHECK(count <= 400 * 5 / 16 + 40);
+}
+
+// ---- 6. Health and breaker
+
+TEST_CASE("rule 6: a stateful key of a sick cell fails fast and goes nowhere else") {
+  auto cells = four_cells();
+  Served served(topology(cells));
+  std::map<std::string, std::string> before;
+  for (int i = 0; i < 200; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    before[key] = served.cell_of(served.route(key));
+  }
+  served->region().set_health(served.number_of("r-us-1"), Health::kUnhealthy);
+  int failed = 0;
+  for (const auto& [key, home] : before) {
+    const Decision decision = served.route(key);
+    CHECK(served.cell_of(decision) == home);
+    if (home == "r-us-1") {
+      ++failed;
+      CHECK(said(decision) == "UNAVAILABLE CELL_UNHEALTHY");
+      CHECK(decision.retry_after > 0);
+      CHECK(decision.ticket.empty());
+    } else {
+      CHECK(decision.status == Status::kOk);
+    }
+  }
+  CHECK(failed > 50);
+}
+
+TEST_CASE("rule 6: a READ may go to a declared replica that passes, and says so; a WRITE not") {
+  auto cells = four_cells();
+  cells[0].replicas = {"r-eu-1", "r-us-2"};
+  cells[0].health = Health::kUnhealthy;
+  Served served(topology(cells), {record("k", "r-us-1", 2)});
+  const Decision read = served.route("k", {.access = Access::kRead});
+  CHECK(said(read) == "OK REPLICA");
+  CHECK(read.read_only);
+  CHECK(read.epoch == 2);
+  CHECK(served.cell_of(read) == "r-eu-1");
+  CHECK(said(served.route("k")) == "UNAVAILABLE CELL_UNHEALTHY");
+  const Decision next =
+      served.route("k", {.access = Access::kRead, .tried = {served.number_of("r-eu-1")}});
+  CHECK(served.cell_of(next) == "r-us-2");
+}
+
+TEST_CASE("rule 6: a replica that breaks a flag or a REQUIRE risk rule serves no read") {
+  auto cells = four_cells();
+  cells[2].replicas = {"r-us-1"};
+  cells[2].health = Health::kUnhealthy;
+  Topology made = topology(cells);
+  made.policy.risk.mode = RiskMode::kRequire;
+  Served served(made);
+  const Ask read = {.region = "eu", .access = Access::kRead};
+  CHECK(said(served.route("k", read)) == "OK REPLICA");
+  Ask resident = read;
+  resident.flags = {"EU_RESIDENT"};
+  CHECK(said(served.route("k", resident)) == "UNAVAILABLE CELL_UNHEALTHY");
+}
+
+TEST_CASE("rule 6: a breaker opens on its failures and tells when to try again") {
+  Topology made = topology({cell("a", "retail", "us"), cell("b", "private", "us")});
+  made.policy.breaker.consecutive_failures = 3;
+  Served served(made);
+  served.fail("k", 3);
+  const Decision decision = served.route("k");
+  CHECK(said(decision) == "UNAVAILABLE BREAKER_OPEN");
+  CHECK(decision.retry_after > 20 * kSecond);
+  CHECK(decision.retry_after < 60 * kSecond);
+  CHECK(said(served.route("k", {.tier = "private"})) == "OK PLACED");
+}
+
+TEST_CASE("rule 6: STATELESS goes on in preference order, never to one in tried") {
+  std::vector<Cell> cells;
+  for (int i = 0; i < 6; ++i) cells.push_back(cell("c" + std::to_string(i), "retail", "us"));
+  Served served(stateless(cells));
+  const Decision first = served.route("k");
+  CHECK(said(first) == "OK PLACED");
+  std::vector<std::uint32_t> tried = {first.cell};
+  std::set<std::uint32_t> seen = {first.cell};
+  while (tried.size() < 6) {
+    const Decision next = served.route("k", {.tried = tried});
+    REQUIRE(said(next) == "OK SPILLED");
+    CHECK(seen.insert(next.cell).second);
+    tried.push_back(next.cell);
+  }
+  CHECK(said(served.route("k", {.tried = tried})) == "UNAVAILABLE ALL_CELLS_OUT");
+}
+
+TEST_CASE("rule 6: when every cell is out the answer is UNAVAILABLE, no panic mode") {
+  Topology made = stateless({cell("a", "retail", "us"), cell("b", "retail", "us")});
+  made.cells[0].health = Health::kUnhealthy;
+  made.cells[1].health = Health::kUnhealthy;
+  Served served(made);
+  const Decision decision = served.route("k");
+  CHECK(said(decision) == "UNAVAILABLE ALL_CELLS_OUT");
+  CHECK(decision.retry_after > 0);
+}
+
+TEST_CASE("rule 6: a stateful request that tried its home is not sent there again") {
+  Served served(topology(four_cells()));
+  const Decision home = served.route("k");
+  CHECK(said(served.route("k", {.tried = {home.cell}})) == "UNAVAILABLE ALREADY_TRIED");
+}
+
+// ---- 7. Guards
+
+TEST_CASE("rule 7: a full cell refuses stateful keys and is passed over by stateless ones") {
+  Topology made = topology({cell("a", "retail", "us"), cell("b", "retail", "us")});
+  made.policy.in_flight = {2, 60 * kSecond};
+  Served stateful(made);
+  int full = 0;
+  for (int i = 0; i < 50; ++i) {
+    const Decision decision = stateful.route("k");
+    if (decision.status != Status::kOk) {
+      ++full;
+      CHECK(said(decision) == "UNAVAILABLE CELL_FULL");
+      CHECK(decision.retry_after > 0);
+    }
+  }
+  CHECK(full >= 48);
+  made.policy.affinity = Affinity::kStateless;
+  Served anywhere(made);
+  std::set<std::string> cells;
+  Decision last;
+  for (int i = 0; i < 50; ++i) {
+    last = anywhere.route("k");
+    if (last.status == Status::kOk) cells.insert(anywhere.cell_of(last));
+  }
+  CHECK(cells.size() == 2);
+  CHECK(said(last) == "UNAVAILABLE ALL_CELLS_OUT");
+}
+
+TEST_CASE("rule 7: limits by key, by key and resource, and by cell, each with its reason") {
+  Topology made = topology({cell("a", "retail", "us")});
+  const auto limit = [](LimitPer per, std::uint64_t requests) {
+    return Limit{per, LimitKind::kWindow, "", requests, 60 * kSecond, 0, false,
+                 OnExceed::kRefuse, {}};
+  };
+  made.policy.limits = {limit(LimitPer::kKeyAndResource, 3)};
+  Served by_resource(made);
+  for (int i = 0; i < 3; ++i) CHECK(by_resource.route("k", {.resource = "r"}).status == Status::kOk);
+  const Decision refused = by_resource.route("k", {.resource = "r"});
+  CHECK(said(refused) == "RATE_LIMITED KEY_RESOURCE_LIMIT");
+  CHECK(refused.retry_after > 0);
+  CHECK(by_resource.route("k", {.resource = "other"}).status == Status::kOk);
+
+  made.policy.limits = {limit(LimitPer::kKey, 3)};
+  Served by_key(made);
+  for (int i = 0; i < 3; ++i) CHECK(by_key.route("k").status == Status::kOk);
+  CHECK(said(by_key.route("k")) == "RATE_LIMITED KEY_LIMIT");
+  CHECK(by_key.route("other").status == Status::kOk);
+
+  made.policy.limits = {limit(LimitPer::kCell, 3)};
+  Served by_cell(made);
+  int admitted = 0;
+  for (int i = 0; i < 10; ++i) {
+    admitted += by_cell.route("k" + std::to_string(i)).status == Status::kOk;
+  }
+  CHECK(admitted <= 3);
+  CHECK(said(by_cell.route("k")) == "RATE_LIMITED CELL_LIMIT");
+}
+
+TEST_CASE("rule 7: a plan's limit stands in place of the general one; a key may have its own") {
+  Topology made = topology({cell("a", "retail", "us")});
+  Limit general{LimitPer::kKey, LimitKind::kWindow, "", 2, 60 * kSecond, 0, false,
+                OnExceed::kRefuse, {{"vip", 5, 0, false}}};
+  Limit gold = general;
+  gold.plan = "gold";
+  gold.requests = 4;
+  gold.overrides.clear();
+  Limit free = gold;
+  free.plan = "free";
+  free.requests = 0;
+  free.unlimited = true;
+  made.policy.limits = {general, gold, free};
+  Served served(made);
+  const auto admitted = [&](std::string_view key, std::string_view plan) {
+    int count = 0;
+    for (int i = 0; i < 10; ++i) count += served.route(key, {.plan = plan}).status == Status::kOk;
+    return count;
+  };
+  CHECK(admitted("a", "") == 2);
+  CHECK(admitted("b", "gold") == 4);
+  CHECK(admitted("c", "free") == 10);
+  CHECK(admitted("vip", "") == 5);
+}
+
+TEST_CASE("rule 7: on_exceed COUNT lets the request through") {
+  Topology made = topology({cell("a", "retail", "us")});
+  made.policy.limits = {{LimitPer::kKey, LimitKind::kWindow, "", 1, 60 * kSecond, 0, false,
+                         OnExceed::kCount, {}}};
+  Served served(made);
+  for (int i = 0; i < 5; ++i) CHECK(said(served.route("k")) == "OK PLACED");
+}
+
+TEST_CASE("rule 7: a key's own limit ends a STATELESS search, a cell's does not") {
+  Topology made = stateless({cell("a", "retail", "us"), cell("b", "retail", "us")});
+  made.policy.limits = {{LimitPer::kKey, LimitKind::kWindow, "", 1, 60 * kSecond, 0, false,
+                         OnExceed::kRefuse, {}}};
+  Served by_key(made);
+  CHECK(by_key.route("k").status == Status::kOk);
+  CHECK(said(by_key.route("k")) == "RATE_LIMITED KEY_LIMIT");
+  made.policy.limits[0].per = LimitPer::kCell;
+  Served by_cell(made);
+  CHECK(said(by_cell.route("k")) == "OK PLACED");
+  CHECK(said(by_cell.route("k")) == "OK SPILLED");
+  CHECK(said(by_cell.route("k")) == "UNAVAILABLE ALL_CELLS_OUT");
+}
+
+// ---- 8. Report
+
+TEST_CASE("rule 8: a report gives the in-flight place back, once") {
+  Topology made = topology({cell("a", "retail", "us")});
+  made.policy.in_flight = {1, 60 * kSecond};
+  Served served(made);
+  Decision first = served.route("k");
+  REQUIRE(first.status == Status::kOk);
+  CHECK(said(served.route("k")) == "UNAVAILABLE CELL_FULL");
+  Ticket copy = first.ticket;
+  served->report(first.ticket, {}, kNow);
+  CHECK(first.ticket.empty());
+  Decision second = served.route("k");
+  CHECK(second.status == Status::kOk);
+  served->report(first.ticket, {}, kNow);  // the emptied ticket changes nothing
+  CHECK(said(served.route("k")) == "UNAVAILABLE CELL_FULL");
+  static_cast<void>(copy);
+}
+
+TEST_CASE("rule 8: one that is never reported leaves the count when its slot comes round") {
+  Topology made = topology({cell("a", "retail", "us")});
+  made.policy.in_flight = {1, 60 * kSecond};
+  Served served(made);
+  CHECK(served.route("k").status == Status::kOk);
+  CHECK(said(served.route("k", {}, kNow + 40 * kSecond)) == "UNAVAILABLE CELL_FULL");
+  CHECK(served.route("k", {}, kNow + 70 * kSecond).status == Status::kOk);
+}
+
+TEST_CASE("rule 8: 4xx and the client's own abort are no failures, 502 to 504 and timeouts are") {
+  Topology made = topology({cell("a", "retail", "us")});
+  made.policy.breaker.consecutive_failures = 2;
+  const auto opens = [&](CallReport call) {
+    Served served(made);
+    for (int i = 0; i < 2; ++i) {
+      Decision decision = served.route("k");
+      served->report(decision.ticket, call, kNow);
+    }
+    return served.route("k").reason == Reason::kBreakerOpen;
+  };
+  for (const std::uint16_t status : {502, 503, 504}) CHECK(opens({CallEnd::kAnswered, status, false}));
+  for (const std::uint16_t status : {200, 302, 400, 404, 429, 500, 501}) {
+    CHECK_FALSE(opens({CallEnd::kAnswered, status, false}));
+  }
+  CHECK(opens({CallEnd::kConnectError, 0, false}));
+  CHECK(opens({CallEnd::kTimeout, 0, false}));
+  CHECK_FALSE(opens({CallEnd::kClientAbort, 0, false}));
+}
+
+}  // namespace

@@ -25,6 +25,30 @@ constexpr std::uint64_t pair_hash(std::uint64_t point, std::uint64_t member_hash
   return static_cast<std::uint64_t>(product >> 64) ^ static_cast<std::uint64_t>(product);
 }
 
+// A member with its hash for one key.
+struct Contender {
+  std::uint64_t hash;
+  std::uint32_t weight;
+  std::uint16_t rank;  // in byte order of id
+};
+
+// At most negative_log2(hash), and cheap: -log2(u) >= (1 - u) * log2(e), and log2(e) > 5/4.
+constexpr std::uint64_t log_floor(std::uint64_t hash) noexcept {
+  constexpr unsigned kShift = 64 - kLog2FractionBits;
+  return (~hash >> kShift) + (~hash >> (kShift + 2));
+}
+
+// Whether a wins over b, whose negative_log2(hash) is log_b: -log2(u_a) / w_a < -log2(u_b) / w_b,
+// compared exactly, both sides times both weights. Ties: the larger hash, then the lower id.
+constexpr bool wins(const Contender& a, const Contender& b, std::uint64_t log_b) noexcept {
+  const Uint128 to_beat = Uint128{log_b} * a.weight;
+  if (Uint128{log_floor(a.hash)} * b.weight > to_beat) return false;  // most end here
+  const Uint128 score = Uint128{negative_log2(a.hash)} * b.weight;
+  if (score != to_beat) return score < to_beat;
+  if (a.hash != b.hash) return a.hash > b.hash;
+  return a.rank < b.rank;
+}
+
 // Immutable; any number of threads.
 class WeightedRendezvous {
  public:
@@ -49,10 +73,20 @@ class WeightedRendezvous {
     }
   }
 
-  // The cell that wins `point`. Ties: the larger hash, then the lower id.
+  // The cell that wins `point`: of each weight's best, the one that wins over the others.
   CellIndex winner(std::uint64_t point) const noexcept {
     Best best = best_of(point, 0, groups_[0].end);
-    if (groups_.size() > 1) best = best_of_groups(point, best);
+    if (groups_.size() == 1) return entries_[best.index].cell;
+    Contender champion = contender(best, groups_[0].weight);
+    std::uint64_t champion_log = negative_log2(best.hash);
+    for (std::size_t g = 1; g < groups_.size(); ++g) {
+      const Best other = best_of(point, groups_[g - 1].end, groups_[g].end);
+      const Contender challenger = contender(other, groups_[g].weight);
+      if (!wins(challenger, champion, champion_log)) continue;
+      best = other;
+      champion = challenger;
+      champion_log = negative_log2(other.hash);
+    }
     return entries_[best.index].cell;
   }
 
@@ -96,34 +130,8 @@ class WeightedRendezvous {
     return {most, winner};
   }
 
-  // -log2(u_a) / w_a < -log2(u_b) / w_b, exactly: both sides times both weights.
-  Best best_of_groups(std::uint64_t point, Best best) const noexcept {
-    std::uint32_t best_weight = groups_[0].weight;
-    std::uint64_t best_log = negative_log2(best.hash);
-    for (std::size_t g = 1; g < groups_.size(); ++g) {
-      const std::uint32_t weight = groups_[g].weight;
-      const Best other = best_of(point, groups_[g - 1].end, groups_[g].end);
-      const Uint128 to_beat = Uint128{best_log} * weight;
-      if (Uint128{log_floor(other.hash)} * best_weight > to_beat) continue;
-      const std::uint64_t other_log = negative_log2(other.hash);
-      const Uint128 score = Uint128{other_log} * best_weight;
-      if (score > to_beat || (score == to_beat && !wins_tie(other, best))) continue;
-      best = other;
-      best_weight = weight;
-      best_log = other_log;
-    }
-    return best;
-  }
-
-  // At most negative_log2(hash), cheaply: -log2(u) >= (1 - u) * log2(e), and log2(e) > 5/4.
-  static constexpr std::uint64_t log_floor(std::uint64_t hash) noexcept {
-    constexpr unsigned kShift = 64 - kLog2FractionBits;
-    return (~hash >> kShift) + (~hash >> (kShift + 2));
-  }
-
-  bool wins_tie(const Best& a, const Best& b) const noexcept {
-    if (a.hash != b.hash) return a.hash > b.hash;
-    return entries_[a.index].rank < entries_[b.index].rank;
+  Contender contender(const Best& best, std::uint32_t weight) const noexcept {
+    return {best.hash, weight, entries_[best.index].rank};
   }
 
   std::vector<std::uint64_t> hashes_;  // by weight, heaviest first, then by id

@@ -90,18 +90,34 @@ Error RecordCodec::encode(const MappingRecord& record, std::string& bytes) {
 }
 
 Error RecordCodec::decode(std::string_view bytes, std::string_view key, MappingRecord& record) {
-  v1::MappingRecord& message = *message_;
+  Error error = decode_any(bytes, key, record);
+  if (error.ok() && record.key != key) return with_key(corrupt("it is of another key"), key);
+  return error;
+}
+
+Error RecordCodec::decode_any(std::string_view bytes, std::string_view label,
+                              MappingRecord& record) {
   if (bytes.size() > kMaxRecordBytes ||
-      !message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return with_key(corrupt("no message of a mapping record"), key);
+      !message_->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return with_key(corrupt("no message of a mapping record"), label);
   }
-  if (message.key() != key) return with_key(corrupt("it is of another key"), key);
-  if (message.revision() == 0) return with_key(corrupt("the revision is 0"), key);
+  Error error = read_fields(record);
+  if (error.ok()) error = read_profile(record);
+  if (error.ok()) error = read_history(record);
+  if (error.ok()) error = read_unknown(record);
+  if (!error.ok()) return with_key(error, label);
+  const char* rule = broken_rule(record);
+  return rule == nullptr ? Error() : with_key(corrupt(rule), label);
+}
+
+Error RecordCodec::read_fields(MappingRecord& record) const {
+  const v1::MappingRecord& message = *message_;
+  if (message.revision() == 0) return corrupt("the revision is 0");
   if (message.op_id().size() != record.op_id.size()) {
-    return with_key(corrupt("the op-id is not 16 bytes long"), key);
+    return corrupt("the op-id is not 16 bytes long");
   }
   if (!v1::MappingRecord::State_IsValid(message.state())) {
-    return with_key(from_later_version("its migration state"), key);
+    return from_later_version("its migration state");
   }
   record.key = message.key();
   record.cell = message.cell();
@@ -115,10 +131,6 @@ Error RecordCodec::decode(std::string_view bytes, std::string_view key, MappingR
   record.expires = message.expires();
   record.ephemeral = message.ephemeral();
   record.deleted = message.deleted();
-  if (Error error = read_profile(record); !error.ok()) return with_key(error, key);
-  if (Error error = read_history(record); !error.ok()) return with_key(error, key);
-  if (Error error = read_unknown(record); !error.ok()) return with_key(error, key);
-  if (const char* rule = broken_rule(record)) return with_key(corrupt(rule), key);
   return {};
 }
 

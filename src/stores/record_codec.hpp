@@ -37,7 +37,11 @@ class RecordCodec {
   //   kUnsupported  a later version wrote what this one cannot judge
   Error decode(std::string_view bytes, std::string_view key, MappingRecord& record);
 
+  // The same where the key is not known beforehand; `label` stands for it in error texts.
+  Error decode_any(std::string_view bytes, std::string_view label, MappingRecord& record);
+
  private:
+  Error read_fields(MappingRecord& record) const;
   Error read_profile(MappingRecord& record) const;
   Error read_history(MappingRecord& record) const;
   Error read_unknown(MappingRecord& record) const;

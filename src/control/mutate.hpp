@@ -16,11 +16,12 @@ namespace cellroute {
 // 128 random bits from the system: good in threads and after fork. kUnavailable if it has none.
 Result<OpId> new_op_id();
 
-// A first record of `key`, with epoch 1, or above `before.epoch` where a tombstone or an expired
-// record was left (Lookup::record of a kAbsent answer).
-MappingRecord first_record(std::string_view key, std::string_view cell,
-                           std::optional<MappedProfile> profile, const MappingRecord& before,
-                           const OpId& op_id, Nanos now);
+// A first record of `key`, with epoch 1; or, where a tombstone or an expired record was left
+// (`before` is Lookup::record of a kAbsent answer), with the next epoch, and the history going on.
+// kInvalidArgument if it breaks a rule; kRefused if the epochs are used up.
+Result<MappingRecord> first_record(std::string_view key, std::string_view cell,
+                                   std::optional<MappedProfile> profile,
+                                   const MappingRecord& before, const OpId& op_id, Nanos now);
 
 // `record` with `cell` as its home and STABLE, its epoch one higher and the old home in the
 // history. kInvalidArgument if it is there already, is a tombstone or breaks a rule; kRefused if a

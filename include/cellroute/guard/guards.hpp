@@ -26,17 +26,10 @@ struct CellRules {
   std::array<LimitRule, guard::kMaxCellLimits> limits;  // per CELL, those that apply to all
 };
 
-// The errors of the parts, and more than 4 limits. `limits` are those of `per: CELL`.
+// `limits` are those of `per: CELL`, at most 4; `lanes` the guard region's. Errors: those of
+// compile_breaker(), compile_in_flight() and compile_limit(), and too many limits.
 Result<CellRules> compile_rules(const BreakerPolicy& breaker, const InFlightPolicy& in_flight,
                                 std::span<const Limit> limits, std::uint32_t lanes);
-
-// What a cell's breaker may count on when it opens: where `limited`, as in STATELESS pools, no more
-// than max_ejected_percent of `cells` (the numbers of its tier and region) are ejected at once.
-// Otherwise an opening asks nobody. Must outlive the call.
-struct EjectionGroup {
-  std::span<const std::uint32_t> cells;
-  bool limited = false;
-};
 
 // A limit to charge a key's request to. `hash` is KeyLimiter::hash() of the key, or of key and
 // resource.
@@ -92,6 +85,8 @@ struct Outcome {
 // Thread and process safety: as GuardRegion's.
 class Guards {
  public:
+  static constexpr std::size_t kMaxKeyCharges = 8;
+
   explicit Guards(const GuardRegion& region) noexcept : region_(region), limiter_(region) {}
 
   GuardRegion& region() noexcept { return region_; }
@@ -103,7 +98,7 @@ class Guards {
   Admission available(std::uint32_t cell, const CellRules& rules, Nanos now) const noexcept;
 
   // `cell` is a number from claim(), `lane` below geometry().lanes. Fills `ticket` where it admits
-  // and leaves it empty where it refuses. More than kMaxKeyCharges charges are refused.
+  // and leaves it empty where it refuses. Charges beyond kMaxKeyCharges are refused, as kKeyLimit.
   // `cell_limits` is a bit for each of rules.limits that binds this request.
   Admission admit(std::uint32_t cell, std::uint32_t lane, const CellRules& rules,
                   std::span<const KeyCharge> charges, Nanos now, Ticket& ticket,
@@ -115,15 +110,195 @@ class Guards {
               Nanos now) noexcept;
 
   // Requests in flight by the allowance lent to lanes: at most lanes × credit too many. One line.
-  std::uint64_t in_flight_estimate(std::uint32_t cell) const noexcept;
+  std::uint64_t in_flight_estimate(std::uint32_t cell) const noexcept {
+    const guard::CellState& state = region_.cell_state(cell);
+    return guard::lent_in_all(state,
+                              guard::turn_of(state.flight_wheel.load(std::memory_order_acquire)));
+  }
   // Exactly, where nobody routes meanwhile. For metrics: a line a lane.
   std::uint64_t in_flight(std::uint32_t cell) const noexcept;
 
-  static constexpr std::size_t kMaxKeyCharges = 8;
-
  private:
+  Admission reserve_limits(guard::CellState& state, guard::LaneState& lane, const CellRules& rules,
+                           std::span<const KeyCharge> charges, Nanos now,
+                           std::uint32_t cell_limits) const noexcept;
+  bool reserve_cell_limits(guard::CellState& state, guard::LaneState& lane, const CellRules& rules,
+                           Nanos now, std::uint32_t cell_limits,
+                           Admission& admission) const noexcept;
+  static bool counts_only(const LimitRule& rule, guard::LaneState& lane,
+                          Admission& admission) noexcept {
+    if (rule.on_exceed != OnExceed::kCount) return false;
+    if (!admission.exceeded) lane.exceeded.fetch_add(1, std::memory_order_relaxed);
+    admission.exceeded = true;
+    return true;
+  }
+
   GuardRegion region_;
   KeyLimiter limiter_;
 };
+
+inline Result<CellRules> compile_rules(const BreakerPolicy& breaker,
+                                       const InFlightPolicy& in_flight,
+                                       std::span<const Limit> limits, std::uint32_t lanes) {
+  CellRules rules;
+  Result<BreakerRules> breaker_rules = compile_breaker(breaker);
+  if (!breaker_rules) return breaker_rules.error();
+  rules.breaker = *breaker_rules;
+  Result<InFlightRules> flight_rules = compile_in_flight(in_flight, lanes);
+  if (!flight_rules) return flight_rules.error();
+  rules.in_flight = *flight_rules;
+  for (const Limit& limit : limits) {
+    if (rules.limit_count == guard::kMaxCellLimits) {
+      return invalid_argument("limits: at most 4 may be per CELL");
+    }
+    Result<LimitRule> rule = compile_limit(limit, lanes);
+    if (!rule) return rule.error();
+    rules.limits[rules.limit_count++] = *rule;
+  }
+  return rules;
+}
+
+inline Admission Guards::available(std::uint32_t cell, const CellRules& rules,
+                                   Nanos now) const noexcept {
+  Admission answer;
+  if (!region_.healthy(cell)) {
+    answer.refusal = Refusal::kUnhealthy;
+    return answer;
+  }
+  switch (guard::BreakerOf(region_, cell).look(rules.breaker, now, answer.retry_after)) {
+    case BreakerAnswer::kPass:
+      answer.retry_after = 0;
+      break;
+    case BreakerAnswer::kOpen:
+      answer.refusal = Refusal::kBreakerOpen;
+      break;
+    case BreakerAnswer::kProbesTaken:
+      answer.refusal = Refusal::kProbesTaken;
+      break;
+  }
+  return answer;
+}
+
+inline Admission Guards::admit(std::uint32_t cell, std::uint32_t lane, const CellRules& rules,
+                               std::span<const KeyCharge> charges, Nanos now, Ticket& ticket,
+                               std::uint32_t cell_limits) noexcept {
+  Admission answer;
+  ticket.cell = Ticket::kNoCell;
+  guard::CellState& state = region_.cell_state(cell);
+  guard::LaneState& mine = region_.lane_state(lane, cell);
+  if (!region_.healthy(cell)) {
+    answer.refusal = Refusal::kUnhealthy;
+    return answer;
+  }
+  guard::BreakerOf breaker(region_, cell);
+  ticket.breaker = {};
+  const BreakerAnswer passed = breaker.pass(rules.breaker, now, ticket.breaker, answer.retry_after);
+  if (passed != BreakerAnswer::kPass) {
+    answer.refusal = passed == BreakerAnswer::kOpen ? Refusal::kBreakerOpen : Refusal::kProbesTaken;
+    return answer;
+  }
+  ticket.flight = {};
+  if (!guard::enter_flight(state, mine, rules.in_flight, now, ticket.flight)) {
+    breaker.withdraw(ticket.breaker);
+    answer.refusal = Refusal::kInFlightFull;
+    return answer;
+  }
+  if (!charges.empty() || rules.limit_count != 0) {
+    answer = reserve_limits(state, mine, rules, charges, now, cell_limits);
+    if (!answer.ok()) {
+      guard::leave_flight(state, mine, rules.in_flight, ticket.flight);
+      breaker.withdraw(ticket.breaker);
+      return answer;
+    }
+  }
+  answer.retry_after = 0;
+  ticket.cell = cell;
+  ticket.lane = lane;
+  ticket.start = now;
+  return answer;
+}
+
+// The keys' limits in order, then the cell's; what was taken goes back in reverse.
+inline Admission Guards::reserve_limits(guard::CellState& state, guard::LaneState& lane,
+                                        const CellRules& rules, std::span<const KeyCharge> charges,
+                                        Nanos now, std::uint32_t cell_limits) const noexcept {
+  Admission answer;
+  LimitTaken taken[kMaxKeyCharges];
+  std::uint32_t done = 0;
+  for (; done < charges.size(); ++done) {
+    const LimitRule* rule = charges[done].rule;
+    if (done == kMaxKeyCharges) break;
+    if (rule->unlimited) continue;
+    taken[done] = limiter_.take(charges[done].hash, *rule, now);
+    if (!taken[done].admitted && !counts_only(*rule, lane, answer)) break;
+  }
+  if (done < charges.size()) {
+    answer.refusal = Refusal::kKeyLimit;
+    answer.limit = done;
+    answer.retry_after = done < kMaxKeyCharges ? taken[done].retry_after : 0;
+  } else if (reserve_cell_limits(state, lane, rules, now, cell_limits, answer)) {
+    return answer;
+  }
+  while (done > 0) {
+    --done;
+    taken[done].cancel(*charges[done].rule);
+  }
+  return answer;
+}
+
+inline bool Guards::reserve_cell_limits(guard::CellState& state, guard::LaneState& lane,
+                                        const CellRules& rules, Nanos now,
+                                        std::uint32_t cell_limits,
+                                        Admission& admission) const noexcept {
+  guard::CellLimitTaken taken[guard::kMaxCellLimits];
+  for (std::uint32_t i = 0; i < rules.limit_count; ++i) {
+    const LimitRule& rule = rules.limits[i];
+    if (rule.unlimited || (cell_limits >> i & 1) == 0) continue;
+    taken[i] = guard::take_cell_limit(state, lane, rule, i, now);
+    if (taken[i].admitted || counts_only(rule, lane, admission)) continue;
+    admission.refusal = Refusal::kCellLimit;
+    admission.limit = i;
+    admission.retry_after = taken[i].retry_after;
+    while (i > 0) {
+      --i;
+      if (taken[i].admitted) guard::cancel_cell_limit(lane, rules.limits[i], i, taken[i]);
+    }
+    return false;
+  }
+  return true;
+}
+
+inline void Guards::report(Ticket& ticket, Outcome outcome, const CellRules& rules,
+                           const EjectionGroup& group, Nanos now) noexcept {
+  Ticket mine = ticket;
+  ticket.cell = Ticket::kNoCell;
+  if (mine.cell >= region_.geometry().cells || mine.lane >= region_.geometry().lanes) return;
+  guard::CellState& state = region_.cell_state(mine.cell);
+  guard::LaneState& lane = region_.lane_state(mine.lane, mine.cell);
+  guard::leave_flight(state, lane, rules.in_flight, mine.flight);
+  guard::BreakerOf breaker(region_, mine.cell);
+  if (outcome.kind == OutcomeKind::kIgnored) {
+    breaker.ignore(mine.breaker);
+    return;
+  }
+  const bool slow = outcome.slow || (rules.breaker.slow_call != 0 &&
+                                     elapsed_since(mine.start, now) >= rules.breaker.slow_call);
+  breaker.record(rules.breaker, lane, mine.breaker, outcome.kind == OutcomeKind::kFailure, slow,
+                 group, now);
+}
+
+inline std::uint64_t Guards::in_flight(std::uint32_t cell) const noexcept {
+  const std::uint64_t turn =
+      guard::turn_of(region_.cell_state(cell).flight_wheel.load(std::memory_order_acquire));
+  std::uint64_t sum = 0;
+  for (std::uint32_t lane = 0; lane < region_.geometry().lanes; ++lane) {
+    const guard::LaneState& state = region_.lane_state(lane, cell);
+    for (std::uint64_t i = 0; i < guard::kFlightSlots; ++i) {
+      const std::uint64_t word = state.flight[i].load(std::memory_order_relaxed);
+      if (guard::turn_of(word) == guard::slot_turn(i, turn)) sum += guard::entries_of(word);
+    }
+  }
+  return sum;
+}
 
 }  // namespace cellroute

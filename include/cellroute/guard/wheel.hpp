@@ -2,7 +2,10 @@
 // eighths of the in-flight deadline. Whoever finds that a slot's length has passed turns it, so
 // that the path needs no division, and workers that are on different lengths for a while agree.
 //
-// One word: the turn (24 bits) and when it began (40 bits of 65.5 µs, which wrap after 2.3 years).
+// One word: the turn (24 bits), and when it began (40 bits of 65.5 µs, which wrap after 2.3 years).
+// A clock that steps back by at most a round leaves the hand where it is until time catches up; a
+// longer step is a corrected clock: nothing passes, and the turn begins anew, or the hand would
+// stand still for as long as the step. A jump forward passes at most one round.
 #pragma once
 
 #include <cstdint>
@@ -15,50 +18,56 @@ namespace cellroute::guard {
 inline constexpr std::uint64_t kTurnMask = (1u << 24) - 1;
 inline constexpr std::uint32_t kTickShift = 16;
 inline constexpr std::uint64_t kTickMask = (std::uint64_t{1} << 40) - 1;
+inline constexpr Nanos kMaxSlot = 30 * 86'400 * kSecond;  // a round stays below half a wrap
 
-// Time in ticks. Before 1970 there is none.
+// Time in ticks; before 1970 it stands still.
 constexpr std::uint64_t ticks(Nanos now) noexcept {
   return now < 0 ? 0 : (static_cast<std::uint64_t>(now) >> kTickShift) & kTickMask;
 }
 
-// A length in ticks, rounded up; at least one, and at most a year, so that it is never taken for a
-// step back.
+// A length, at most kMaxSlot, in ticks: rounded up, at least one.
 constexpr std::uint64_t tick_count(Nanos length) noexcept {
-  constexpr Nanos kYear = 365 * 86'400 * kSecond;
-  if (length <= 0) return 1;
-  if (length > kYear) length = kYear;
-  const std::uint64_t count =
-      (static_cast<std::uint64_t>(length) + (1u << kTickShift) - 1) >> kTickShift;
-  return count == 0 ? 1 : count;
+  const Nanos held = length < 1 ? 1 : length < kMaxSlot ? length : kMaxSlot;
+  return (static_cast<std::uint64_t>(held) + (1u << kTickShift) - 1) >> kTickShift;
 }
 
 constexpr std::uint64_t turn_of(std::uint64_t wheel) noexcept { return wheel >> 40; }
+// How many turns ago; a turn to come is very long ago.
+constexpr std::uint64_t turn_age(std::uint64_t turn, std::uint64_t now_turn) noexcept {
+  return (now_turn - turn) & kTurnMask;
+}
 
-// How far `now` is behind the turn's beginning.
-struct WheelMove {
-  std::uint64_t turns = 0;  // slots that have passed, at most all
-  std::uint64_t wheel = 0;  // the word after one of them, or after a rebase
-  bool rebase = false;      // the clock stepped back: this turn begins anew, nothing passes
-};
+enum class WheelMove : std::uint8_t { kStay, kTurn, kRebase };
 
-// What a wheel of `slots` slots should do now. A step back of up to a round leaves it as it is
-// until time catches up; a longer one is a corrected clock, and the turn begins anew, or it would
-// stand still for as long as the step.
+// What a wheel of `slots` slots should do now, one step at a time; `next` is the word after it.
 constexpr WheelMove wheel_move(std::uint64_t wheel, std::uint64_t slot_ticks, std::uint64_t slots,
-                               std::uint64_t now_ticks) noexcept {
+                               std::uint64_t now_ticks, std::uint64_t& next) noexcept {
   const std::uint64_t elapsed = (now_ticks - wheel) & kTickMask;
-  if (elapsed < slot_ticks) return {};
+  if (elapsed < slot_ticks) return WheelMove::kStay;
   if (elapsed > kTickMask / 2) {
-    const std::uint64_t back = kTickMask + 1 - elapsed;
-    if (back <= slots * slot_ticks) return {};
-    return {0, (wheel & ~kTickMask) | now_ticks, true};
+    if (kTickMask + 1 - elapsed <= slots * slot_ticks) return WheelMove::kStay;
+    next = (wheel & ~kTickMask) | now_ticks;
+    return WheelMove::kRebase;
   }
-  const std::uint64_t passed = elapsed / slot_ticks;
-  if (passed >= slots) {  // all of it is past: no use in walking there by slots
-    return {slots, ((turn_of(wheel) + 1) & kTurnMask) << 40 | now_ticks, false};
+  // Longer than a round ago: as if it were one round ago, which the next steps walk off.
+  const std::uint64_t begin =
+      elapsed >= slots * slot_ticks ? now_ticks - (slots - 1) * slot_ticks : wheel + slot_ticks;
+  next = ((turn_of(wheel) + 1) & kTurnMask) << 40 | (begin & kTickMask);
+  return WheelMove::kTurn;
+}
+
+// The turn of a wheel that nothing but time hangs on. Ends after at most `slots` turns.
+// Relaxed: the word itself is all there is to know.
+inline std::uint64_t turn_wheel(Word& word, std::uint64_t slot_ticks, std::uint64_t slots,
+                                Nanos now) noexcept {
+  const std::uint64_t now_ticks = ticks(now);
+  std::uint64_t wheel = word.load(std::memory_order_relaxed);
+  std::uint64_t next = 0;
+  for (std::uint64_t step = 0; step <= slots; ++step) {
+    if (wheel_move(wheel, slot_ticks, slots, now_ticks, next) == WheelMove::kStay) break;
+    if (word.compare_exchange_strong(wheel, next, std::memory_order_relaxed)) wheel = next;
   }
-  return {passed, ((turn_of(wheel) + 1) & kTurnMask) << 40 | ((wheel + slot_ticks) & kTickMask),
-          false};
+  return turn_of(wheel);
 }
 
 }  // namespace cellroute::guard

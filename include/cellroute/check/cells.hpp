@@ -39,7 +39,7 @@ inline void check_tiers(const Topology& topology, Names& names, Problems& proble
       } else if (names.tiers.has(alias) ||
                  !names.aliases.add(alias, static_cast<std::uint32_t>(i))) {
         problems.add(alias_path,
-                     quoted(alias) + " is the name or alias of another tier, or twice here");
+                     check::quoted(alias) + " is the name or alias of another tier, or twice here");
       }
     }
     check_override(tier.breaker, merged(topology.policy.breaker, tier.breaker),
@@ -82,7 +82,8 @@ inline std::string template_problem(std::string_view text) {
   }
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] < ' ' || text[i] > '~') {
-      return "has the character " + quoted(text.substr(i, 1)) + "; labels are printable ASCII";
+      return "has the character " + check::quoted(text.substr(i, 1)) +
+             "; labels are printable ASCII";
     }
     if (text[i] == '}') return "has a } without its {";
     if (text[i] != '{') continue;
@@ -90,7 +91,7 @@ inline std::string template_problem(std::string_view text) {
     if (close == std::string_view::npos) return "has a { without its }";
     const std::string_view name = text.substr(i + 1, close - i - 1);
     if (name != "cell" && name != "key") {
-      return "has " + quoted(text.substr(i, close - i + 1)) +
+      return "has " + check::quoted(text.substr(i, close - i + 1)) +
              "; only {cell} and {key} are expanded";
     }
     i = close;
@@ -117,7 +118,7 @@ inline void check_labels(const Cell& cell, const Path& path, Problems& problems)
 inline void check_endpoints(const Cell& cell, const Path& path, Problems& problems) {
   if (!cell.endpoint.empty()) {
     if (std::string text = endpoint_problem(cell.endpoint); !text.empty()) {
-      problems.add(Path(path, "endpoint"), quoted(cell.endpoint) + ' ' + text);
+      problems.add(Path(path, "endpoint"), check::quoted(cell.endpoint) + ' ' + text);
     }
   }
   if (!check_count(cell.endpoints.size(), kMaxEndpoints, Path(path, "endpoints"), problems)) return;
@@ -130,7 +131,7 @@ inline void check_endpoints(const Cell& cell, const Path& path, Problems& proble
       problems.add(at, "is given twice");
     }
     if (std::string text = endpoint_problem(endpoint); !text.empty()) {
-      problems.add(at, quoted(endpoint) + ' ' + text);
+      problems.add(at, check::quoted(endpoint) + ' ' + text);
     }
   }
 }

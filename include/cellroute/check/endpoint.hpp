@@ -108,13 +108,13 @@ inline std::string authority_problem(std::string_view authority, bool needs_port
   } else {
     host = authority.substr(0, authority.find(':'));
     rest = authority.substr(host.size());
-    if (!is_host_name(host)) return "has no host name or address: " + quoted(host);
+    if (!is_host_name(host)) return "has no host name or address: " + check::quoted(host);
   }
   if (rest.empty()) {
     return needs_port ? "has no port: write host:port, or scheme://host" : "";
   }
   if (rest[0] != ':' || small_number(rest.substr(1), 65'535) < 1) {
-    return "has no port from 1 to 65535: " + quoted(rest);
+    return "has no port from 1 to 65535: " + check::quoted(rest);
   }
   return "";
 }
@@ -127,7 +127,7 @@ inline std::string endpoint_problem(std::string_view endpoint) {
   }
   for (const char c : endpoint) {
     if (c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>') {
-      return "has the character " + quoted({&c, 1}) + ", which must be percent-encoded";
+      return "has the character " + check::quoted({&c, 1}) + ", which must be percent-encoded";
     }
   }
   if (endpoint.find_first_of("?#") != std::string_view::npos) {
@@ -145,7 +145,7 @@ inline std::string endpoint_problem(std::string_view endpoint) {
   for (const char c : scheme) {
     sound = sound && (is_letter(c) || is_digit(c) || c == '+' || c == '-' || c == '.');
   }
-  if (!sound) return "has no scheme such as https: " + quoted(scheme);
+  if (!sound) return "has no scheme such as https: " + check::quoted(scheme);
   const std::string_view rest = endpoint.substr(colon + 3);
   return authority_problem(rest.substr(0, rest.find('/')), false);
 }

@@ -22,11 +22,11 @@ constexpr bool is_name_byte(char c) noexcept {
 inline std::string name_problem(std::string_view name) {
   if (name.empty()) return "is missing: a name has 1 to 128 visible ASCII characters";
   if (name.size() > kMaxCellIdBytes) {
-    return quoted(name) + " has " + counted(name.size()) + " bytes; a name has at most 128";
+    return check::quoted(name) + " has " + counted(name.size()) + " bytes; a name has at most 128";
   }
   for (const char c : name) {
     if (is_name_byte(c)) continue;
-    return quoted(name) + " has the character " + quoted({&c, 1}) +
+    return check::quoted(name) + " has the character " + check::quoted({&c, 1}) +
            "; a name has visible ASCII characters other than \" \\ { } and comma";
   }
   return "";
@@ -49,7 +49,7 @@ class KnownNames {
     if (std::string text = name_problem(name); !text.empty()) {
       problems.add(path, std::move(text));
     } else if (!index_.add(name, static_cast<std::uint32_t>(names_.size()))) {
-      problems.add(path, std::string(kind_) + ' ' + quoted(name) + " is given twice");
+      problems.add(path, std::string(kind_) + ' ' + check::quoted(name) + " is given twice");
     } else {
       names_.push_back(name);
     }
@@ -64,7 +64,7 @@ class KnownNames {
   bool check(std::string_view name, const Path& path, Problems& problems) const {
     if (has(name)) return true;
     // Likenesses are dear to find, and only the first problems are shown.
-    problems.add(path, "unknown " + std::string(kind_) + ' ' + quoted(name) +
+    problems.add(path, "unknown " + std::string(kind_) + ' ' + check::quoted(name) +
                            (problems.full() ? "" : suggestion(name, names_)));
     return false;
   }
@@ -76,7 +76,7 @@ class KnownNames {
     for (std::size_t i = 0; i < list.size(); ++i) {
       const Path path(parent, field, i);
       if (!check(list[i], path, problems)) continue;
-      if (!seen.add(list[i], 0)) problems.add(path, quoted(list[i]) + " is given twice");
+      if (!seen.add(list[i], 0)) problems.add(path, check::quoted(list[i]) + " is given twice");
     }
   }
 
@@ -99,7 +99,7 @@ struct Names {
     if (tiers.has(name) || aliases.find(name) == NameIndex::kNone) {
       return tiers.check(name, path, problems);
     }
-    problems.add(path, quoted(name) + " is an alias: write the name of the tier itself");
+    problems.add(path, check::quoted(name) + " is an alias: write the name of the tier itself");
     return false;
   }
 };

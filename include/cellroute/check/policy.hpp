@@ -46,7 +46,7 @@ inline void check_order(const Topology& topology, const Names& names, const Path
   for (const Cell& cell : topology.cells) {
     const std::uint32_t place = names.cells.find(cell.id);
     if (place >= listed.size() || listed[place]) continue;
-    problems.add(path, "lacks cell " + quoted(cell.id));
+    problems.add(path, "lacks cell " + check::quoted(cell.id));
   }
 }
 
@@ -131,8 +131,8 @@ void check_fallbacks(const std::vector<Fallback>& list, std::string_view field, 
     const Path path(policy, field, i);
     const Fallback& fallback = list[i];
     if (check_name(fallback.from, Path(path, "from")) && !seen.add(fallback.from, 0)) {
-      problems.add(Path(path, "from"),
-                   quoted(fallback.from) + " has a fallback already: put both into one list");
+      problems.add(Path(path, "from"), check::quoted(fallback.from) +
+                                           " has a fallback already: put both into one list");
     }
     if (!check_count(fallback.to.size(), most, Path(path, "to"), problems)) continue;
     NameIndex listed;
@@ -141,7 +141,7 @@ void check_fallbacks(const std::vector<Fallback>& list, std::string_view field, 
       const Path at(path, "to", j);
       if (!check_name(to, at)) continue;
       if (to == fallback.from) problems.add(at, "is the one that falls back");
-      if (!listed.add(to, 0)) problems.add(at, quoted(to) + " is given twice");
+      if (!listed.add(to, 0)) problems.add(at, check::quoted(to) + " is given twice");
     }
   }
 }

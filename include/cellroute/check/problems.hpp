@@ -67,7 +67,7 @@ class Path {
     if (!out.empty() && !name_.empty()) out += '.';
     out += name_;
     if (index_ != kNone) out += '[' + std::to_string(index_) + ']';
-    if (has_key_) out += '[' + quoted(key_) + ']';
+    if (has_key_) out += '[' + check::quoted(key_) + ']';
     return out;
   }
 
@@ -136,7 +136,7 @@ std::string suggestion(std::string_view name, const Names& known) {
       best = candidate;
     }
   }
-  return best.empty() ? std::string() : "; did you mean " + quoted(best) + "?";
+  return best.empty() ? std::string() : "; did you mean " + check::quoted(best) + "?";
 }
 
 }  // namespace check

@@ -137,7 +137,7 @@ inline void check_overrides(const Limit& limit, const Path& path, Problems& prob
     if (entry.key.empty() || entry.key.size() > kMaxLimitKeyBytes) {
       problems.add(Path(at, "key"), "must have 1 to 1,024 bytes");
     } else if (!seen.add(entry.key, 0)) {
-      problems.add(Path(at, "key"), quoted(entry.key) + " is given twice");
+      problems.add(Path(at, "key"), check::quoted(entry.key) + " is given twice");
     }
     check_allowance(entry.requests, entry.burst, entry.unlimited, limit.kind, at, problems);
   }

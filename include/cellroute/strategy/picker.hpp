@@ -152,9 +152,9 @@ class Picker {
 
 // "jump" or "jump.v1"; the names are Picker::name's. An unversioned name means version 1 for ever.
 inline Result<StrategyKind> parse_strategy(std::string_view text) {
-  constexpr std::string_view kVersion = ".v1";
+  constexpr std::string_view kSuffix = ".v1";
   std::string_view name = text;
-  if (name.ends_with(kVersion)) name.remove_suffix(kVersion.size());
+  if (name.ends_with(kSuffix)) name.remove_suffix(kSuffix.size());
   std::string known;
   for (std::size_t i = 0; i < kStrategyKinds; ++i) {
     if (detail::kStrategyTraits[i].name == name) return static_cast<StrategyKind>(i);

@@ -28,7 +28,7 @@ inline std::string weight_text(std::uint32_t thousandths) {
 }
 
 inline std::string at_cell(std::string_view strategy, const Member& member) {
-  return "strategy " + std::string(strategy) + ": cell " + quoted(member.id);
+  return "strategy " + std::string(strategy) + ": cell " + detail::quoted(member.id);
 }
 
 // `ids` sorted: a repeated one would shadow a cell for ever.
@@ -36,7 +36,7 @@ inline Error check_distinct_ids(std::string_view strategy, std::vector<std::stri
   std::sort(ids.begin(), ids.end());
   const auto twice = std::adjacent_find(ids.begin(), ids.end());
   if (twice == ids.end()) return {};
-  return invalid_argument("strategy " + std::string(strategy) + ": cell " + quoted(*twice) +
+  return invalid_argument("strategy " + std::string(strategy) + ": cell " + detail::quoted(*twice) +
                           " is listed twice; list every cell once");
 }
 
@@ -70,7 +70,7 @@ inline Error check_members(std::string_view strategy, std::span<const Member> me
   for (std::size_t i = 1; i < members.size(); ++i) {
     if (members[i - 1].id < members[i].id) continue;
     return invalid_argument(at_cell(strategy, members[i]) + " comes after " +
-                            quoted(members[i - 1].id) +
+                            detail::quoted(members[i - 1].id) +
                             "; list the cells in byte order of id, every cell once");
   }
   return {};
@@ -81,7 +81,7 @@ inline Error check_equal_weights(std::string_view strategy, std::span<const Memb
     if (member.weight == members[0].weight) continue;
     return invalid_argument(
         at_cell(strategy, member) + " weighs " + weight_text(member.weight) + ", cell " +
-        quoted(members[0].id) + " " + weight_text(members[0].weight) + "; " +
+        detail::quoted(members[0].id) + " " + weight_text(members[0].weight) + "; " +
         std::string(strategy) +
         " knows no weights: give all cells of the pool one weight, or choose rendezvous-slots");
   }
@@ -138,7 +138,7 @@ inline Error check_distinct_names(std::string_view strategy, std::vector<std::st
   if (twice == names.end()) return {};
   std::replace(twice->begin(), twice->end(), '\0', ':');
   return invalid_argument("strategy " + std::string(strategy) +
-                          ": two cells have the server name " + quoted(*twice) +
+                          ": two cells have the server name " + detail::quoted(*twice) +
                           "; give each its own label ketama_name");
 }
 

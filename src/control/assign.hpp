@@ -34,8 +34,9 @@ struct Assignment {
   Nanos retry_after = 0;  // kRateLimited: nanoseconds
 };
 
-// At most `requests` first assignments at once, then `requests` a `period` (GCRA). A token is taken
-// before the write and not given back, whoever wins. `requests` 0: no cap.
+// At most `requests` first assignments at once, then `requests` a `period` (a BUCKET as in
+// guard/limit.hpp; AssignmentRate has both). A token is taken before the write and not given back,
+// whoever wins. `requests` 0: no cap.
 // Thread safety: every call, from any thread, no lock. One process; it does not survive it.
 class AssignmentLimiter {
  public:
@@ -45,9 +46,9 @@ class AssignmentLimiter {
   Nanos take(Nanos now) noexcept;
 
  private:
-  Nanos interval_ = 0;  // between two tokens; 0: no cap
-  Nanos burst_ = 0;     // how far the theoretical arrival may run ahead
-  std::atomic<Nanos> arrival_{INT64_MIN};
+  std::uint64_t interval_ = 0;  // nanoseconds a token takes; 0: no cap
+  std::uint64_t burst_ = 0;     // nanoseconds the bucket holds
+  std::atomic<std::uint64_t> arrival_{0};
 };
 
 // Looks `proposal.key` up and gives it the proposed cell if, and only if, the store says ABSENT.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
@@ -18,12 +19,14 @@
 
 namespace cellroute::testing {
 
-// A directory of its own below TMPDIR, removed with its content at the end.
+// A directory of its own, removed with its content at the end: below TMPDIR, or else in memory
+// where there is such a place, since the suite syncs some ten thousand times.
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
     const char* parent = std::getenv("TMPDIR");
-    std::string name = std::string(parent != nullptr ? parent : "/tmp") + "/cellroute-XXXXXX";
+    if (parent == nullptr) parent = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    std::string name = std::string(parent) + "/cellroute-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) std::abort();
     path_ = name;
   }

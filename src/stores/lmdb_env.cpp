@@ -148,9 +148,20 @@ Error LmdbEnv::open_environment(const StoreOptions& options) {
   return code == 0 ? Error() : fail("looking for dead readers", code);
 }
 
+// Before anybody shares this environment. Another process may have made the map larger since it was
+// opened.
+int LmdbEnv::begin_first_read(MDB_txn** transaction) {
+  for (;;) {
+    int code = mdb_txn_begin(env_, nullptr, MDB_RDONLY, transaction);
+    if (code != MDB_MAP_RESIZED) return code;
+    code = mdb_env_set_mapsize(env_, 0);
+    if (code != 0) return code;
+  }
+}
+
 Error LmdbEnv::open_trees() {
   MDB_txn* transaction = nullptr;
-  int code = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &transaction);
+  int code = begin_first_read(&transaction);
   if (code != 0) return fail("reading", code);
   LmdbFormat format;
   code = open_trees_in(transaction, 0, trees_);
@@ -207,7 +218,7 @@ Error LmdbEnv::check_missing_pages() {
 int LmdbEnv::missing_are_free(std::uint64_t first, std::uint64_t last, bool& sound) {
   MDB_txn* transaction = nullptr;
   MDB_cursor* cursor = nullptr;
-  int code = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &transaction);
+  int code = begin_first_read(&transaction);
   if (code != 0) return code;
   code = mdb_cursor_open(transaction, 0, &cursor);
   std::uint64_t free = 0;

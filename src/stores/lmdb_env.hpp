@@ -96,6 +96,7 @@ class LmdbEnv {
 
   Error create(const StoreOptions& options);
   Error open_environment(const StoreOptions& options);
+  int begin_first_read(MDB_txn** transaction);
   Error open_trees();
   Error check_missing_pages();
   int missing_are_free(std::uint64_t first, std::uint64_t last, bool& sound);

@@ -16,30 +16,36 @@ struct Choice {
   Status status = Status::kOk;
   Reason reason = Reason::kPlaced;
   bool mapped = false;
-  CellIndex cell = kNoCell;       // of a mapped key
-  PoolIndex pool = kNoPool;       // of a key to be placed
+  CellIndex cell = kNoCell;  // of a mapped key
+  PoolIndex pool = kNoPool;  // of a key to be placed
   std::uint16_t plan = 0;
   std::uint32_t requirement = 0;
   std::uint64_t epoch = 0;
-  std::uint64_t hash = 0;         // of the key, under the placement seed
+  std::uint64_t hash = 0;  // of the key, under the placement seed
 };
+
+// Step 1, in short.
+inline bool is_sound(const Snapshot& snapshot, const Request& request) noexcept {
+  return key_length_ok(request.key) && request.profile.generation == snapshot.path().generation &&
+         request.risk >= 0 && request.risk <= 1 && request.resource.size() <= kMaxResourceBytes &&
+         request.tried.size() <= kMaxTried;
+}
 
 // Step 1: kNone, or what is wrong with the request.
 inline Reason check_request(const Snapshot& snapshot, const Request& request) noexcept {
+  if (is_sound(snapshot, request)) return Reason::kNone;
   if (request.key.empty()) return Reason::kKeyEmpty;
   if (request.key.size() > kMaxKeyBytes) return Reason::kKeyTooLong;
-  if (request.profile.generation != snapshot.generation()) return Reason::kProfileStale;
-  if (!(request.risk >= 0 && request.risk <= 1)) {
-    return std::isfinite(request.risk) ? Reason::kRiskOutOfRange : Reason::kRiskNotFinite;
-  }
-  if (request.resource.size() > kMaxResourceBytes) return Reason::kResourceTooLong;
-  if (request.tried.size() > kMaxTried) return Reason::kTooManyTried;
-  return Reason::kNone;
+  if (request.profile.generation != snapshot.path().generation) return Reason::kProfileStale;
+  if (!std::isfinite(request.risk)) return Reason::kRiskNotFinite;
+  if (request.risk < 0 || request.risk > 1) return Reason::kRiskOutOfRange;
+  return request.tried.size() > kMaxTried ? Reason::kTooManyTried : Reason::kResourceTooLong;
 }
 
-// Risk is compared in billionths, so that sums like 0.5 + 0.2 + 0.1 meet the threshold they mean.
-inline bool above_threshold(const RiskRule& rule, double risk) noexcept {
-  return static_cast<std::uint32_t>(risk * 1e9 + 0.5) > rule.threshold;
+// Whether risk is strictly above the threshold. It is rounded to billionths, so that a sum like
+// 0.1 + 0.2 meets the 0.3 that it means.
+inline bool above_threshold(const Snapshot& snapshot, double risk) noexcept {
+  return risk * 1e9 + 0.5 >= snapshot.path().risk_limit;
 }
 
 inline void deny(Choice& choice, Status status, Reason reason) noexcept {
@@ -48,8 +54,8 @@ inline void deny(Choice& choice, Status status, Reason reason) noexcept {
 }
 
 // Step 2: a mapped key's cell serves it or nobody does.
-inline void choose_mapped(const Snapshot& snapshot, const Request& request, const Mapped& mapped,
-                          Choice& choice) noexcept {
+[[gnu::noinline]] inline void choose_mapped(const Snapshot& snapshot, const Request& request,
+                                            const Mapped& mapped, Choice& choice) noexcept {
   const CompiledTopology& compiled = snapshot.compiled();
   choice.mapped = true;
   choice.cell = mapped.cell;
@@ -70,7 +76,7 @@ inline void choose_mapped(const Snapshot& snapshot, const Request& request, cons
   if (!mapped.profile_known) {
     return deny(choice, Status::kCompliance, Reason::kMappedProfileUnknown);
   }
-  const bool above = above_threshold(compiled.topology().policy.risk, request.risk);
+  const bool above = above_threshold(snapshot, request.risk);
   choice.requirement = compiled.requirements().find(flags, above);
   const Requirement& requirement = compiled.requirements()[choice.requirement];
   if (!requirement.flags_pass(cell)) {
@@ -88,40 +94,44 @@ inline void choose_mapped(const Snapshot& snapshot, const Request& request, cons
 }
 
 // Steps 3 and 4: the pool of the key's class.
-inline void choose_pool(const Snapshot& snapshot, const Request& request, Choice& choice) noexcept {
+[[gnu::always_inline]] inline void choose_pool(const Snapshot& snapshot, const Request& request,
+                                               Choice& choice) noexcept {
   const CompiledTopology& compiled = snapshot.compiled();
-  const Policy& policy = compiled.topology().policy;
-  if (policy.unassigned == Unassigned::kReject) {
+  if (snapshot.path().unassigned == Unassigned::kReject) [[unlikely]] {
     return deny(choice, Status::kUnassigned, Reason::kUnassignedRejected);
   }
   const Profile& profile = request.profile;
-  if (profile.tier == kUnnamed) {
+  if (profile.tier == kUnnamed) [[unlikely]] {
     return deny(choice, Status::kInvalidArgument, Reason::kTierMissing);
   }
-  if (profile.region == kUnnamed) {
+  if (profile.region == kUnnamed) [[unlikely]] {
     return deny(choice, Status::kInvalidArgument, Reason::kRegionMissing);
   }
   choice.requirement =
-      compiled.requirements().find(profile.flags, above_threshold(policy.risk, request.risk));
+      compiled.requirements().find(profile.flags, above_threshold(snapshot, request.risk));
   choice.pool = compiled.pool_of(profile.tier, profile.region, choice.requirement);
-  if (choice.pool == kNoPool) {
+  if (choice.pool == kNoPool) [[unlikely]] {
     return deny(choice, Status::kNoEligibleCell, Reason::kNoCellPasses);
   }
-  if (policy.unassigned == Unassigned::kAssign) {
+  if (snapshot.path().unassigned == Unassigned::kAssign) {
     deny(choice, Status::kUnassigned, Reason::kAwaitsAssignment);
   }
 }
 
-inline Choice choose(const Snapshot& snapshot, const Request& request) noexcept {
+// Inlined into the path, where the compiler keeps a Choice in registers.
+[[gnu::always_inline]] inline Choice choose(const Snapshot& snapshot,
+                                            const Request& request) noexcept {
   Choice choice;
-  if (const Reason wrong = check_request(snapshot, request); wrong != Reason::kNone) {
-    deny(choice, Status::kInvalidArgument, wrong);
+  if (!is_sound(snapshot, request)) [[unlikely]] {
+    deny(choice, Status::kInvalidArgument, check_request(snapshot, request));
     return choice;
   }
   choice.hash = snapshot.hash(request.key);
   choice.plan = request.profile.plan;
-  const Mapped* mapped =
-      request.mapping ? request.mapping : snapshot.mappings().find(request.key, choice.hash);
+  const Mapped* mapped = request.mapping;
+  if (mapped == nullptr && snapshot.path().has_mappings) {
+    mapped = snapshot.mappings().find(request.key, choice.hash);
+  }
   if (mapped == nullptr || mapped->answer == Answer::kAbsent) {
     choose_pool(snapshot, request, choice);
   } else if (mapped->answer == Answer::kFound) {

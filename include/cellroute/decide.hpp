@@ -43,34 +43,30 @@ class Deciding {
  public:
   using GuardsRef = std::conditional_t<kReserve, Guards&, const Guards&>;
 
-  Deciding(const Snapshot& snapshot, GuardsRef guards, const Request& request, Nanos now) noexcept
-      : snapshot_(snapshot), guards_(guards), request_(request), now_(now) {}
+  // `decision` is a fresh one.
+  Deciding(const Snapshot& snapshot, GuardsRef guards, const Request& request, Nanos now,
+           Decision& decision) noexcept
+      : snapshot_(snapshot), guards_(guards), request_(request), now_(now), decision_(decision) {}
 
-  Decision decide() noexcept {
+  void decide() noexcept {
     const Choice choice = choose(snapshot_, request_);
-    decision_.generation = snapshot_.generation();
+    decision_.generation = snapshot_.path().generation;
     decision_.epoch = choice.epoch;
     decision_.status = choice.status;
     decision_.reason = choice.reason;
-    if (choice.status != Status::kOk) {
-      answer_denied(choice);
-      return decision_;
-    }
-    decision_.timeout = policy().timeout;
-    if constexpr (kReserve) charge(choice.plan);
+    if (choice.status != Status::kOk) [[unlikely]]
+      return answer_denied(choice);
+    decision_.timeout = snapshot_.path().timeout;
     plan_ = choice.plan;
-    if (choice.mapped) {
-      serve_at_home(choice, choice.cell);
-    } else {
+    if (kReserve && snapshot_.path().has_key_limits) charge();
+    CellIndex home = choice.cell;
+    if (!choice.mapped) {
       const Pool& pool = snapshot_.compiled().pool(choice.pool);
       const Point point = Picker::point(pool.picker.kind(), request_.key, choice.hash);
-      if (policy().affinity == Affinity::kStateful) {
-        serve_at_home(choice, pool.picker.pick(point));
-      } else {
-        serve_anywhere(pool, point);
-      }
+      if (snapshot_.path().affinity == Affinity::kStateless) return serve_anywhere(pool, point);
+      home = pool.picker.pick(point);
     }
-    return decision_;
+    serve_at_home(choice, home);
   }
 
  private:
@@ -90,8 +86,8 @@ class Deciding {
     const Pool& pool = snapshot_.compiled().pool(choice.pool);
     const Point point = Picker::point(pool.picker.kind(), request_.key, choice.hash);
     const CellIndex cell =
-        least_loaded(snapshot_, guards_, Preference(pool.picker, pool.members, point),
-                     choices(), [this](CellIndex i) { return !is_full(snapshot_, guards_, i); });
+        least_loaded(snapshot_, guards_, Preference(pool.picker, pool.members, point), choices(),
+                     [this](CellIndex i) { return !is_full(snapshot_, guards_, i); });
     if (cell == kNoCell) {
       decision_.status = Status::kNoEligibleCell;
       decision_.reason = Reason::kAllCellsFull;
@@ -110,8 +106,8 @@ class Deciding {
     return 1;
   }
 
-  void charge(std::uint16_t plan) noexcept {
-    for (const KeyLimit* limit : snapshot_.guards().limits(plan)) {
+  void charge() noexcept {
+    for (const KeyLimit* limit : snapshot_.guards().limits(plan_)) {
       const KeyLimiter& limiter = guards_.limiter();
       charges_[charge_count_++] = {limit->by_resource
                                        ? limiter.hash(request_.key, request_.resource)
@@ -121,7 +117,8 @@ class Deciding {
   }
 
   bool tried(std::uint32_t number) const noexcept {
-    return std::find(request_.tried.begin(), request_.tried.end(), number) != request_.tried.end();
+    return !request_.tried.empty() &&
+           std::find(request_.tried.begin(), request_.tried.end(), number) != request_.tried.end();
   }
 
   Admission ask(CellIndex cell) noexcept {
@@ -152,16 +149,17 @@ class Deciding {
   // go to a replica; a home that is full or over its limits is not.
   void serve_at_home(const Choice& choice, CellIndex home) noexcept {
     decision_.cell = snapshot_.number_of(home);
-    if (tried(decision_.cell)) {
-      deny(Status::kUnavailable, Reason::kAlreadyTried, 0);
-    } else {
+    if (!tried(decision_.cell)) {
       const Admission admission = ask(home);
-      if (admission.ok()) return;
+      if (admission.ok()) [[likely]]
+        return;
       deny(admission);
       const bool sick = admission.refusal == Refusal::kUnhealthy ||
                         admission.refusal == Refusal::kBreakerOpen ||
                         admission.refusal == Refusal::kProbesTaken;
       if (!sick) return;
+    } else {
+      deny(Status::kUnavailable, Reason::kAlreadyTried, 0);
     }
     if (request_.access == Access::kRead) serve_from_replica(choice, home);
   }
@@ -172,7 +170,8 @@ class Deciding {
     for (const CellIndex replica : compiled.replicas(home)) {
       const CellFacts& facts = compiled.facts(replica);
       const std::uint32_t number = snapshot_.number_of(replica);
-      if (facts.state == CellState::kOffline || !requirement.passes(facts) || tried(number)) continue;
+      if (facts.state == CellState::kOffline || !requirement.passes(facts) || tried(number))
+        continue;
       if (!ask(replica).ok()) continue;
       decision_.status = Status::kOk;
       decision_.reason = Reason::kReplica;
@@ -186,8 +185,8 @@ class Deciding {
   // Any cell of the pool will do: the chosen one first, then the preference order. Only a limit of
   // the key itself ends the search, since no other cell would change it.
   void serve_anywhere(const Pool& pool, Point point) noexcept {
-    const std::size_t limit = policy().shuffle_shard == 0 ? Preference::kNoLimit
-                                                          : std::size_t{policy().shuffle_shard};
+    const std::size_t limit =
+        policy().shuffle_shard == 0 ? Preference::kNoLimit : std::size_t{policy().shuffle_shard};
     const Preference whole(pool.picker, pool.members, point, limit);
     Nanos soonest = 0;
     if (policy().selection != Selection::kByHash) {
@@ -249,10 +248,10 @@ class Deciding {
   GuardsRef guards_;
   const Request& request_;
   Nanos now_;
-  Decision decision_;
+  Decision& decision_;
   std::uint16_t plan_ = 0;
   std::size_t charge_count_ = 0;
-  std::array<KeyCharge, Guards::kMaxKeyCharges> charges_;
+  std::array<KeyCharge, Guards::kMaxKeyCharges> charges_;  // left as it is until written to
 };
 
 }  // namespace cellroute

@@ -242,7 +242,7 @@ inline Explanation explain(const Router& router, const Request& request, Nanos n
     explanation.decision.reason = Reason::kNoSnapshot;
     return explanation;
   }
-  explanation.decision = Deciding<false>(*snapshot, router.guards(), request, now).decide();
+  Deciding<false>(*snapshot, router.guards(), request, now, explanation.decision).decide();
   explain_detail::Explaining explaining(*snapshot, router.guards(), request, now);
   explanation.steps = explaining.steps(explanation.decision);
   return explanation;

@@ -58,10 +58,8 @@ class CompiledTopology {
   }
 
   // Tiers and regions that a topology leaves out count as one without a name.
-  std::size_t tier_count() const noexcept { return std::max<std::size_t>(1, topology_.tiers.size()); }
-  std::size_t region_count() const noexcept {
-    return std::max<std::size_t>(1, topology_.regions.size());
-  }
+  std::size_t tier_count() const noexcept { return tier_count_; }
+  std::size_t region_count() const noexcept { return region_count_; }
   const NameIndex& tier_names() const noexcept { return tier_names_; }  // aliases included
   const NameIndex& region_names() const noexcept { return region_names_; }
   const NameIndex& flag_names() const noexcept { return flag_names_; }
@@ -101,6 +99,8 @@ class CompiledTopology {
                              std::span<const std::uint32_t> order_places) const;
 
   Topology topology_;
+  std::size_t tier_count_ = 1;
+  std::size_t region_count_ = 1;
   std::vector<CellFacts> facts_;
   NameIndex cell_ids_, tier_names_, region_names_, flag_names_;
   Requirements requirements_;
@@ -117,6 +117,8 @@ class CompiledTopology {
 };
 
 inline void CompiledTopology::index_names() {
+  tier_count_ = std::max<std::size_t>(1, topology_.tiers.size());
+  region_count_ = std::max<std::size_t>(1, topology_.regions.size());
   for (std::uint32_t i = 0; i < topology_.tiers.size(); ++i) {
     tier_names_.add(topology_.tiers[i].name, i);
     for (const std::string& alias : topology_.tiers[i].aliases) tier_names_.add(alias, i);
@@ -182,8 +184,7 @@ inline std::vector<CellIndex> CompiledTopology::eligible(std::size_t region, std
 
 inline Result<PoolIndex> CompiledTopology::pool_with(std::vector<CellIndex> members) {
   if (members.empty()) return kNoPool;
-  const std::uint64_t hash =
-      XXH3_64bits(members.data(), members.size() * sizeof(CellIndex));
+  const std::uint64_t hash = XXH3_64bits(members.data(), members.size() * sizeof(CellIndex));
   const auto [begin, end] = pools_by_members_.equal_range(hash);
   for (auto at = begin; at != end; ++at) {
     if (members_[at->second] == members) return at->second;

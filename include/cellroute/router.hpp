@@ -20,10 +20,10 @@
 namespace cellroute {
 
 struct RouterOptions {
-  GuardGeometry geometry;        // lanes: as many as workers × threads that route at once
-  std::span<std::byte> memory;   // for the guard region: zeroed, aligned to 64, at least
-                                 // GuardRegion::bytes(geometry), outliving the router; shared memory
-                                 // makes processes share guards. Empty: the router's own
+  GuardGeometry geometry;       // lanes: as many as workers × threads that route at once
+  std::span<std::byte> memory;  // for the guard region: zeroed, aligned to 64, at least
+                                // GuardRegion::bytes(geometry), outliving the router; shared memory
+                                // makes processes share guards. Empty: the router's own
   std::uint64_t guard_seed = 0;  // of the limiter's tables; 0: a random one
 };
 
@@ -88,21 +88,17 @@ class Router {
       guards_.region().apply_health((*numbers)[i], next->topology().generation, cell.health);
       guards_.region().start_load((*numbers)[i], cell.load);
     }
-    return published_.replace(std::make_shared<const Snapshot>(
-        std::move(next), std::move(*numbers), std::move(*plan), mappings));
+    return published_.replace(std::make_shared<const Snapshot>(std::move(next), std::move(*numbers),
+                                                               std::move(*plan), mappings));
   }
 
   // The whole decision, with everything it takes reserved: hand decision.ticket to report(). No
   // I/O, allocation, lock, system call or clock read.
-  Decision route(const Request& request, Nanos now) noexcept {
-    return decide<true>(request, now);
-  }
+  Decision route(const Request& request, Nanos now) noexcept { return decide<true>(request, now); }
 
   // Steps 1 to 6 alone: the same cell by mappings, constraints, strategy, health and breakers,
   // with nothing reserved, counted or charged.
-  Decision place(const Request& request, Nanos now) noexcept {
-    return decide<false>(request, now);
-  }
+  Decision place(const Request& request, Nanos now) noexcept { return decide<false>(request, now); }
 
   // route() for each of `requests`, all on one snapshot. `decisions` is at least as long. Requests
   // may name different lanes.
@@ -146,21 +142,29 @@ class Router {
 
   std::uint32_t lanes() const noexcept { return guards_.region().geometry().lanes; }
 
-  static Decision denied(Status status, Reason reason) noexcept {
-    Decision decision;
+  static void deny(Decision& decision, Status status, Reason reason) noexcept {
     decision.status = status;
     decision.reason = reason;
-    return decision;
+  }
+
+  template <bool kReserve>
+  void decide(const Snapshot* snapshot, const Request& request, Nanos now,
+              Decision& decision) noexcept {
+    if (request.lane >= lanes()) [[unlikely]] {
+      deny(decision, Status::kInvalidArgument, Reason::kLaneOutOfRange);
+    } else if (snapshot == nullptr) [[unlikely]] {
+      deny(decision, Status::kUnavailable, Reason::kNoSnapshot);
+    } else {
+      Deciding<kReserve>(*snapshot, guards_, request, now, decision).decide();
+    }
   }
 
   template <bool kReserve>
   Decision decide(const Request& request, Nanos now) noexcept {
-    if (request.lane >= lanes()) {
-      return denied(Status::kInvalidArgument, Reason::kLaneOutOfRange);
-    }
-    const Reading reading(published_, request.lane);
-    if (reading.get() == nullptr) return denied(Status::kUnavailable, Reason::kNoSnapshot);
-    return Deciding<kReserve>(*reading.get(), guards_, request, now).decide();
+    Decision decision;
+    const Reading reading(published_, request.lane < lanes() ? request.lane : 0);
+    decide<kReserve>(reading.get(), request, now, decision);
+    return decision;
   }
 
   template <bool kReserve>
@@ -168,13 +172,8 @@ class Router {
                     Nanos now) noexcept {
     const Reading reading(published_, 0);
     for (std::size_t i = 0; i < requests.size(); ++i) {
-      if (requests[i].lane >= lanes()) {
-        decisions[i] = denied(Status::kInvalidArgument, Reason::kLaneOutOfRange);
-      } else if (reading.get() == nullptr) {
-        decisions[i] = denied(Status::kUnavailable, Reason::kNoSnapshot);
-      } else {
-        decisions[i] = Deciding<kReserve>(*reading.get(), guards_, requests[i], now).decide();
-      }
+      decisions[i] = Decision();
+      decide<kReserve>(reading.get(), requests[i], now, decisions[i]);
     }
   }
 
@@ -186,7 +185,8 @@ class Router {
       Result<std::uint32_t> number = guards_.region().claim(id);
       if (!number.ok()) return number.error();
       if (taken[*number]) {
-        return refused("cell \"" + id + "\" has the same directory hash as another cell: rename it");
+        return refused("cell \"" + id +
+                       "\" has the same directory hash as another cell: rename it");
       }
       taken[*number] = true;
       numbers.push_back(*number);

@@ -21,6 +21,18 @@ struct ResolvedProfile {
   Reason reason = Reason::kNone;  // why a name was refused; kNone: none was
 };
 
+// What every request reads, side by side.
+struct SnapshotPath {
+  std::uint64_t generation = 0;
+  std::uint64_t seed = 0;
+  double risk_limit = 0;  // risk in billionths, plus a half, is above the threshold from here on
+  Nanos timeout = 0;
+  Unassigned unassigned = Unassigned::kPlace;
+  Affinity affinity = Affinity::kStateful;
+  bool has_mappings = false;
+  bool has_key_limits = false;
+};
+
 // Thread safety: immutable; any number of threads may read.
 class Snapshot {
  public:
@@ -28,15 +40,25 @@ class Snapshot {
   // them. Of several records of a key the newest counts, in whatever order they come.
   Snapshot(std::shared_ptr<const CompiledTopology> compiled, std::vector<std::uint32_t> numbers,
            GuardPlan guards, std::span<const MappingRecord> mappings)
-      : compiled_(std::move(compiled)),
-        numbers_(std::move(numbers)),
-        guards_(std::move(guards)) {
+      : compiled_(std::move(compiled)), numbers_(std::move(numbers)), guards_(std::move(guards)) {
     for (CellIndex i = 0; i < numbers_.size(); ++i) {
       if (numbers_[i] >= indexes_.size()) indexes_.resize(numbers_[i] + 1, kNoCell);
       indexes_[numbers_[i]] = i;
     }
     for (const MappingRecord& record : mappings) {
-      mappings_.add(record.key, hash(record.key), record.revision, mapped(record));
+      mappings_.add(record.key, hash_bytes(seed(), record.key), record.revision, mapped(record));
+    }
+    const Policy& policy = compiled_->topology().policy;
+    path_.generation = generation();
+    path_.seed = seed();
+    path_.risk_limit = static_cast<double>(policy.risk.threshold) + 1;
+    path_.timeout = policy.timeout;
+    path_.unassigned = policy.unassigned;
+    path_.affinity = policy.affinity;
+    path_.has_mappings = mappings_.size() > 0;
+    for (std::uint32_t plan = 0; plan <= guards_.plan_count(); ++plan) {
+      path_.has_key_limits =
+          path_.has_key_limits || !guards_.limits(static_cast<std::uint16_t>(plan)).empty();
     }
   }
 
@@ -48,9 +70,8 @@ class Snapshot {
   const Overlay& mappings() const noexcept { return mappings_; }
   const GuardPlan& guards() const noexcept { return guards_; }
 
-  std::uint64_t hash(std::string_view key) const noexcept {
-    return hash_bytes(compiled_->topology().hash_seed, key);
-  }
+  const SnapshotPath& path() const noexcept { return path_; }
+  std::uint64_t hash(std::string_view key) const noexcept { return hash_bytes(path_.seed, key); }
 
   std::uint32_t number_of(CellIndex i) const noexcept { return numbers_[i]; }
   // kNoCell where this snapshot has no cell of that number.
@@ -103,6 +124,8 @@ class Snapshot {
   }
 
  private:
+  std::uint64_t seed() const noexcept { return compiled_->topology().hash_seed; }
+
   // An empty name is the only one there is, or kUnnamed where there are several.
   static bool resolve(std::string_view name, const NameIndex& names, std::size_t count,
                       std::uint16_t& place) noexcept {
@@ -143,6 +166,7 @@ class Snapshot {
            resolve_flags(names.flags, profile.flags) && resolve_plan(names.plan, profile.plan);
   }
 
+  SnapshotPath path_;
   std::shared_ptr<const CompiledTopology> compiled_;
   std::vector<std::uint32_t> numbers_;
   std::vector<CellIndex> indexes_;  // by number

@@ -47,19 +47,13 @@ const Node* repeated_key(const Node& map) {
 
 std::string description(const Node& node) {
   switch (node.kind) {
-    case Node::Kind::kNull:
-      return "nothing";
+    case Node::Kind::kNull: return "nothing";
     case Node::Kind::kPlain:
-    case Node::Kind::kString:
-      return check::quoted(node.text);
-    case Node::Kind::kNumber:
-      return "the number " + node.text.substr(0, 64);
-    case Node::Kind::kBool:
-      return node.text;
-    case Node::Kind::kList:
-      return "a list";
-    case Node::Kind::kMap:
-      return "a map";
+    case Node::Kind::kString: return check::quoted(node.text);
+    case Node::Kind::kNumber: return "the number " + node.text.substr(0, 64);
+    case Node::Kind::kBool: return node.text;
+    case Node::Kind::kList: return "a list";
+    case Node::Kind::kMap: return "a map";
   }
   return "";
 }

@@ -92,7 +92,7 @@ class Handler : public nlohmann::json_sax<Json> {
     }
     const std::size_t offset = position > 0 ? position - 1 : 0;
     findings_.add(position_of(bytes_, offset), check::Path(),
-                  "not JSON: " + text.substr(0, kMaxShown));
+                  "not JSON: " + check::escaped(text, kMaxShown));
     return false;
   }
 

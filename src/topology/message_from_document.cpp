@@ -139,16 +139,11 @@ class Filler {
   void set_scalar(const Node& node, Message& message, const FieldDescriptor& field,
                   const Path& path) {
     switch (field.cpp_type()) {
-      case FieldDescriptor::CPPTYPE_STRING:
-        return set_text(node, message, field, path);
-      case FieldDescriptor::CPPTYPE_ENUM:
-        return set_enum(node, message, field, path);
-      case FieldDescriptor::CPPTYPE_BOOL:
-        return set_bool(node, message, field, path);
-      case FieldDescriptor::CPPTYPE_DOUBLE:
-        return set_real(node, message, field, path);
-      default:
-        return set_whole(node, message, field, path);
+      case FieldDescriptor::CPPTYPE_STRING: return set_text(node, message, field, path);
+      case FieldDescriptor::CPPTYPE_ENUM: return set_enum(node, message, field, path);
+      case FieldDescriptor::CPPTYPE_BOOL: return set_bool(node, message, field, path);
+      case FieldDescriptor::CPPTYPE_DOUBLE: return set_real(node, message, field, path);
+      default: return set_whole(node, message, field, path);
     }
   }
 

@@ -30,7 +30,7 @@ class Collector : public google::protobuf::io::ErrorCollector {
       at = {static_cast<std::uint32_t>(line + 1), static_cast<std::uint32_t>(column + 1)};
     }
     constexpr std::size_t kMaxShown = 200;
-    findings_.add(at, Path(), message.substr(0, kMaxShown) + suggestion(message));
+    findings_.add(at, Path(), check::escaped(message, kMaxShown) + suggestion(message));
   }
 
  private:

@@ -83,12 +83,9 @@ Result<std::string> write_topology(const Topology& topology, TopologyFormat form
   }
   switch (format) {
     case TopologyFormat::kYaml:
-    case TopologyFormat::kJson:
-      return to_json(message);
-    case TopologyFormat::kTextproto:
-      return to_textproto(message);
-    case TopologyFormat::kBinary:
-      return to_binary(message);
+    case TopologyFormat::kJson: return to_json(message);
+    case TopologyFormat::kTextproto: return to_textproto(message);
+    case TopologyFormat::kBinary: return to_binary(message);
   }
   return invalid_argument("there is no such format");
 }

@@ -166,12 +166,12 @@ std::optional<Node> read_yaml(std::string_view bytes, Findings& findings) {
     return std::nullopt;
   } catch (const YAML::Exception& e) {
     findings.add(e.mark.is_null() ? Position() : position(e.mark), check::Path(),
-                 "not YAML: " + e.msg.substr(0, 200));
+                 "not YAML: " + check::escaped(e.msg, 200));
     return std::nullopt;
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& e) {
-    findings.add({}, check::Path(), std::string("not YAML: ") + e.what());
+    findings.add({}, check::Path(), "not YAML: " + check::escaped(e.what(), 200));
     return std::nullopt;
   }
 }

@@ -23,23 +23,30 @@ inline constexpr std::size_t kMaxProblems = 20;
 
 namespace check {
 
-// `text` in quotes, for an error text: cut after 64 bytes, unprintable bytes as \xNN.
-inline std::string quoted(std::string_view text) {
-  constexpr std::size_t kMaxShown = 64;
+// `text` on one line of ASCII, for an error text: cut after `most` bytes, others as \xNN.
+inline std::string escaped(std::string_view text, std::size_t most) {
   constexpr char kDigits[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text.substr(0, kMaxShown)) {
+  std::string out;
+  for (const char c : text.substr(0, most)) {
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20 || byte > 0x7e) {
+    if (byte < 0x20 || byte > 0x7e) {
       out += "\\x";
       out += kDigits[byte >> 4];
       out += kDigits[byte & 15];
     } else {
       out += c;
     }
+  }
+  return out;
+}
+
+// The same in quotes, its own quotes and backslashes escaped, cut after 64 bytes.
+inline std::string quoted(std::string_view text) {
+  constexpr std::size_t kMaxShown = 64;
+  std::string out = "\"";
+  for (const char c : text.substr(0, kMaxShown)) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += check::escaped({&c, 1}, 1);
   }
   return out + (text.size() > kMaxShown ? "\"..." : "\"");
 }

@@ -1,7 +1,7 @@
 // The whole route: hash, class, pick, breaker, in-flight, limits; and what a route is made of.
 //
-// Peers in the same run: libmemcached's pick alone (strategy_bench.cpp), and absl's map for explicit
-// mappings. `now` is passed, as a host does that reads its clock once an event-loop turn.
+// Peers in the same run: libmemcached's pick alone (strategy_bench.cpp), and absl's map for
+// explicit mappings. `now` is passed, as a host does that reads its clock once an event-loop turn.
 #include <absl/container/flat_hash_map.h>
 #include <benchmark/benchmark.h>
 
@@ -46,8 +46,15 @@ Topology guarded(std::size_t cells, Affinity affinity) {
   made.policy.breaker.consecutive_failures = 5;
   made.policy.breaker.failure_rate = 500;
   made.policy.in_flight = {1'000'000, 60 * kSecond};
-  made.policy.limits = {{LimitPer::kCell, LimitKind::kBucket, "", 1'000'000'000, kSecond, 0, false,
-                         OnExceed::kRefuse, {}}};
+  made.policy.limits = {{LimitPer::kCell,
+                         LimitKind::kBucket,
+                         "",
+                         1'000'000'000,
+                         kSecond,
+                         0,
+                         false,
+                         OnExceed::kRefuse,
+                         {}}};
   return made;
 }
 
@@ -172,7 +179,8 @@ void absl_map_alone(benchmark::State& state) {
   static const std::vector<std::string> keys = bench::keys(kMappings);
   static const auto map = [] {
     absl::flat_hash_map<std::string, std::uint32_t> made;
-    for (std::size_t i = 0; i < kMappings; ++i) made[keys[i]] = static_cast<std::uint32_t>(i % 1000);
+    for (std::size_t i = 0; i < kMappings; ++i)
+      made[keys[i]] = static_cast<std::uint32_t>(i % 1000);
     return made;
   }();
   std::uint64_t i = 0;

@@ -1,0 +1,97 @@
+// Calls that .ci/instructions counts under callgrind, which counts alike on any machine. Run alone
+// it only checks that every call was served.
+//
+//   route_instructions CASE    guarded, publishing, unguarded, mapped, report
+//
+// The counted functions are named counted_*; everything else happens outside of them.
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "cellroute/router.hpp"
+#include "keys.hpp"
+
+namespace {
+
+using namespace cellroute;
+
+constexpr Nanos kNow = 1'700'000'000 * kSecond;
+constexpr int kCalls = 20'000;
+
+Topology fleet(bool guarded) {
+  Topology made;
+  made.generation = 1;
+  made.hash_seed = 11;
+  made.tiers = {{"retail", {}, {}}, {"corporate", {}, {}}};
+  made.regions = {"us-east-1", "eu-west-1"};
+  made.encryption_levels = {"standard", "maximum"};
+  for (int i = 0; i < 1000; ++i) {
+    Cell cell;
+    cell.id = "cell-" + std::to_string(i);
+    cell.tier = "retail";
+    cell.region = "us-east-1";
+    made.cells.push_back(std::move(cell));
+  }
+  made.policy.flags = {{"HIGH_RISK", {}, {}, "maximum"}};
+  if (guarded) {
+    made.policy.breaker.consecutive_failures = 5;
+    made.policy.breaker.failure_rate = 500;
+    made.policy.in_flight = {1'000'000, 60 * kSecond};
+    made.policy.limits = {{LimitPer::kCell,
+                           LimitKind::kBucket,
+                           "",
+                           1'000'000'000,
+                           kSecond,
+                           0,
+                           false,
+                           OnExceed::kRefuse,
+                           {}}};
+  }
+  return made;
+}
+
+}  // namespace
+
+// Outside of the anonymous namespace and never inlined, so that callgrind knows them by name.
+[[gnu::noinline]] Decision counted_route(Router& router, const Request& request, Nanos now);
+[[gnu::noinline]] void counted_report(Router& router, Ticket& ticket, Nanos now);
+
+Decision counted_route(Router& router, const Request& request, Nanos now) {
+  return router.route(request, now);
+}
+
+void counted_report(Router& router, Ticket& ticket, Nanos now) { router.report(ticket, {}, now); }
+
+int main(int count, char** arguments) {
+  const std::string what = count == 2 ? arguments[1] : "";
+  const std::vector<std::string> keys = bench::keys(1000);
+  RouterOptions options;
+  options.geometry.cells = 4096;
+  options.geometry.limiter_entries = 16;
+  auto router = std::move(*Router::create(options));
+  const auto compiled = std::move(*compile(fleet(what != "unguarded")));
+  std::vector<MappingRecord> mappings;
+  for (std::size_t i = 0; what == "mapped" && i < keys.size(); ++i) {
+    mappings.emplace_back();
+    mappings.back().key = keys[i];
+    mappings.back().cell = "cell-" + std::to_string(i);
+  }
+  if (const Error error = router->publish(compiled, mappings); !error.ok()) {
+    std::fprintf(stderr, "%s\n", error.text().c_str());
+    return 2;
+  }
+  Request request;
+  request.profile = router->snapshot()->profile({"retail", "us-east-1", {}, {}}).profile;
+  int served = 0;
+  for (int i = 0; i < kCalls; ++i) {
+    if (what == "publishing" && i % 16 == 0) static_cast<void>(router->publish(compiled, mappings));
+    const Nanos now = kNow + i * 100;
+    request.key = keys[static_cast<std::size_t>(i) % keys.size()];
+    Decision decision = counted_route(*router, request, now);
+    served += decision.status == Status::kOk;
+    counted_report(*router, decision.ticket, now);
+  }
+  std::printf("%d\n", served);
+  return served == kCalls ? 0 : 1;
+}

@@ -109,7 +109,7 @@ constexpr Nanos in_nanos(std::uint64_t tick_number) noexcept {
 class BreakerOf {
  public:
   BreakerOf(const GuardRegion& region, std::uint32_t number) noexcept
-      : region_(region), number_(number), cell_(region.cell_state(number)) {}
+      : region_(region), number_(number), cell_(region.cell_words(number)) {}
 
   // Whether it would let a request through. Changes nothing.
   BreakerAnswer look(const BreakerRules& rules, Nanos now, Nanos& retry_after) const noexcept {
@@ -143,7 +143,7 @@ class BreakerOf {
   }
 
   // Takes back what pass() did, when another guard refused: the probe was never made.
-  void withdraw(BreakerTicket& ticket) noexcept {
+  CELLROUTE_COLD void withdraw(BreakerTicket& ticket) noexcept {
     if (ticket.probe >= kMaxProbes) return;
     std::uint64_t word = ticket.probe_word;
     const std::uint64_t free = (word - (std::uint64_t{1} << 40)) & kUseMask;
@@ -152,7 +152,7 @@ class BreakerOf {
   }
 
   // How a request went. A success while the breaker is closed writes only the lane's line.
-  void record(const BreakerRules& rules, LaneState& lane, const BreakerTicket& ticket, bool failure,
+  void record(const BreakerRules& rules, LaneWords& lane, const BreakerTicket& ticket, bool failure,
               bool slow, const EjectionGroup& group, Nanos now) noexcept {
     if (ticket.probe < kMaxProbes) {
       finish_probe(rules, ticket, failure || (slow && rules.slow_rate != 0), now);
@@ -160,15 +160,13 @@ class BreakerOf {
     }
     const std::uint64_t word = cell_.breaker.load(std::memory_order_relaxed);
     if (!is_closed(word) || generation_of(word) != ticket.generation || !rules.on()) return;
-    const bool trouble = failure || slow;
-    if (rules.rates() || trouble) {
-      const std::uint64_t turn = turn_wheel(cell_.window_wheel, rules.tenth, kTenths, now);
-      if (rules.rates()) count_call(cell_, lane, turn);
-      if (trouble) record_trouble(rules, turn, failure, slow, group, now);
+    if (rules.rates()) {
+      count_call(cell_, lane, turn_wheel(cell_.window_wheel, rules.tenth, kTenths, now));
     }
     if (!failure && cell_.streak.load(std::memory_order_relaxed) != 0) {
       cell_.streak.store(0, std::memory_order_relaxed);
     }
+    if (failure || slow) record_trouble(rules, failure, slow, group, now);
   }
 
   // A call that says nothing about the cell; a probe's place is free again.
@@ -194,8 +192,8 @@ class BreakerOf {
     cell_.breaker.compare_exchange_strong(word, pack(breaker), std::memory_order_acq_rel);
   }
 
-  BreakerAnswer pass_not_closed(const BreakerRules& rules, Nanos now, BreakerTicket& ticket,
-                                Nanos& retry_after) noexcept {
+  CELLROUTE_COLD BreakerAnswer pass_not_closed(const BreakerRules& rules, Nanos now,
+                                               BreakerTicket& ticket, Nanos& retry_after) noexcept {
     constexpr int kAttempts = 8;  // each lost one means that another thread changed the state
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
       std::uint64_t word = cell_.breaker.load(std::memory_order_acquire);
@@ -253,8 +251,8 @@ class BreakerOf {
                                                               std::memory_order_acq_rel);
   }
 
-  void finish_probe(const BreakerRules& rules, const BreakerTicket& ticket, bool failure,
-                    Nanos now) noexcept {
+  CELLROUTE_COLD void finish_probe(const BreakerRules& rules, const BreakerTicket& ticket,
+                                   bool failure, Nanos now) noexcept {
     const bool late = probe_ticks_left(ticket.probe_word, rules.probe_deadline, now) == 0;
     if (!free_probe(ticket)) return;
     count_probe(rules, ticket.generation,
@@ -289,8 +287,9 @@ class BreakerOf {
     }
   }
 
-  void record_trouble(const BreakerRules& rules, std::uint64_t turn, bool failure, bool slow,
-                      const EjectionGroup& group, Nanos now) noexcept {
+  CELLROUTE_COLD void record_trouble(const BreakerRules& rules, bool failure, bool slow,
+                                     const EjectionGroup& group, Nanos now) noexcept {
+    const std::uint64_t turn = turn_wheel(cell_.window_wheel, rules.tenth, kTenths, now);
     if (rules.rates()) count_trouble(cell_, turn, failure, slow);
     bool open = false;
     if (failure && rules.consecutive_failures != 0) {
@@ -314,7 +313,7 @@ class BreakerOf {
 
   const GuardRegion& region_;
   std::uint32_t number_;
-  CellState& cell_;
+  CellWords& cell_;
 };
 
 }  // namespace guard

@@ -26,7 +26,7 @@ inline bool in_window(std::uint64_t word, std::uint64_t turn) noexcept {
 
 // Adds a lane's finished tenth to the cell's. Relaxed here and below: counts guard no other memory,
 // and a call counted a tenth late changes a rate by nothing that matters.
-inline void hand_over_calls(CellState& cell, std::uint64_t finished) noexcept {
+inline void hand_over_calls(CellWords& cell, std::uint64_t finished) noexcept {
   Word& tenth = cell.calls[turn_of(finished) % kTenths];
   std::uint64_t word = tenth.load(std::memory_order_relaxed);
   for (;;) {
@@ -40,12 +40,9 @@ inline void hand_over_calls(CellState& cell, std::uint64_t finished) noexcept {
   }
 }
 
-inline void count_call(CellState& cell, LaneState& lane, std::uint64_t turn) noexcept {
+CELLROUTE_COLD inline void begin_tenth(CellWords& cell, LaneWords& lane,
+                                       std::uint64_t turn) noexcept {
   std::uint64_t word = lane.calls.load(std::memory_order_relaxed);
-  if (turn_of(word) == turn) {
-    lane.calls.fetch_add(1, std::memory_order_relaxed);
-    return;
-  }
   while (turn_of(word) != turn) {
     if (lane.calls.compare_exchange_weak(word, turn << 40 | 1, std::memory_order_relaxed)) {
       if (in_window(word, turn)) hand_over_calls(cell, word);
@@ -55,7 +52,15 @@ inline void count_call(CellState& cell, LaneState& lane, std::uint64_t turn) noe
   lane.calls.fetch_add(1, std::memory_order_relaxed);
 }
 
-inline void count_trouble(CellState& cell, std::uint64_t turn, bool failure, bool slow) noexcept {
+inline void count_call(CellWords& cell, LaneWords& lane, std::uint64_t turn) noexcept {
+  if (turn_of(lane.calls.load(std::memory_order_relaxed)) == turn) {
+    lane.calls.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    begin_tenth(cell, lane, turn);
+  }
+}
+
+inline void count_trouble(CellWords& cell, std::uint64_t turn, bool failure, bool slow) noexcept {
   Word& tenth = cell.troubles[turn % kTenths];
   std::uint64_t word = tenth.load(std::memory_order_relaxed);
   for (;;) {
@@ -73,7 +78,7 @@ struct Troubles {
   std::uint64_t slow = 0;
 };
 
-inline Troubles troubles_in_window(const CellState& cell, std::uint64_t turn) noexcept {
+inline Troubles troubles_in_window(const CellWords& cell, std::uint64_t turn) noexcept {
   Troubles sum;
   for (const Word& tenth : cell.troubles) {
     const std::uint64_t word = tenth.load(std::memory_order_relaxed);
@@ -86,14 +91,14 @@ inline Troubles troubles_in_window(const CellState& cell, std::uint64_t turn) no
 
 inline std::uint64_t calls_in_window(const GuardRegion& region, std::uint32_t number,
                                      std::uint64_t turn) noexcept {
-  const CellState& cell = region.cell_state(number);
+  const CellWords& cell = region.cell_words(number);
   std::uint64_t sum = 0;
   for (const Word& tenth : cell.calls) {
     const std::uint64_t word = tenth.load(std::memory_order_relaxed);
     if (in_window(word, turn)) sum += word & kCallsMask;
   }
   for (std::uint32_t i = 0; i < region.geometry().lanes; ++i) {
-    const std::uint64_t word = region.lane_state(i, number).calls.load(std::memory_order_relaxed);
+    const std::uint64_t word = region.lane_words(i, number).calls.load(std::memory_order_relaxed);
     if (in_window(word, turn)) sum += word & kCallsMask;
   }
   return sum < kCallsMask ? sum : kCallsMask;
@@ -107,7 +112,7 @@ constexpr bool rate_reached(std::uint64_t some, std::uint64_t all,
 // Whether failures or slow calls make up their share of the window.
 inline bool rates_reached(const GuardRegion& region, std::uint32_t number,
                           const BreakerRules& rules, std::uint64_t turn) noexcept {
-  CellState& cell = region.cell_state(number);
+  CellWords& cell = region.cell_words(number);
   const Troubles troubles = troubles_in_window(cell, turn);
   const auto reached = [&](std::uint64_t calls) {
     return rate_reached(troubles.failures, calls, rules.failure_rate) ||
@@ -121,7 +126,7 @@ inline bool rates_reached(const GuardRegion& region, std::uint32_t number,
 }
 
 // For the half-open breaker that is about to close: what went before does not count against it.
-inline void clear_window(CellState& cell) noexcept {
+inline void clear_window(CellWords& cell) noexcept {
   for (Word& tenth : cell.calls) tenth.store(0, std::memory_order_relaxed);
   for (Word& tenth : cell.troubles) tenth.store(0, std::memory_order_relaxed);
   cell.known_calls.store(0, std::memory_order_relaxed);

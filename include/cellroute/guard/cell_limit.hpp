@@ -5,8 +5,8 @@
 // from the burst, so credits need not expire; of a WINDOW, a credit is good only in the sub-slot it
 // was borrowed in. Either may refuse early by at most lanes × credit (a WINDOW: in each sub-slot).
 //
-// A cell remembers four limits by signature. A fifth takes over the place of the least recently
-// published ones' position and begins where that stood: used up for at most its own period.
+// A cell remembers four limits by signature, those of earlier generations included. A fifth takes
+// over the word at its own place, which it may find used up, for at most its own period.
 #pragma once
 
 #include <cstdint>
@@ -25,89 +25,92 @@ constexpr std::uint64_t credit_tag(const LimitRule& rule, Nanos now) noexcept {
 inline constexpr std::uint64_t kCreditMask = 0xffff'ffff;
 
 // The shared word of limit `i` of the rules.
-inline Word& cell_limit_word(CellState& cell, const LimitRule& rule, std::uint32_t i) noexcept {
-  for (CellLimitState& limit : cell.limits) {
+inline Word& cell_limit_word(CellWords& cell, const LimitRule& rule, std::uint32_t i) noexcept {
+  for (CellLimitWords& limit : cell.limits) {
     if (limit.signature.load(std::memory_order_relaxed) == rule.signature) return limit.state;
   }
-  for (CellLimitState& limit : cell.limits) {
+  for (CellLimitWords& limit : cell.limits) {
     if (settle(limit.signature, rule.signature)) return limit.state;
   }
   cell.limits[i].signature.store(rule.signature, std::memory_order_relaxed);
   return cell.limits[i].state;
 }
 
-// What admitted a request: the lane's credit, or the shared word itself.
-struct CellLimitTaken {
-  bool admitted = false;
-  Nanos retry_after = 0;
-  Word* word = nullptr;  // the shared word, where it was asked for this one request
-  std::uint64_t before = 0;
-  std::uint64_t after = 0;
-  std::uint64_t credit = 0;  // the tag of the credit it came from
+// How to give back: the shared word, where it was asked for this one request; null: lane's credit.
+struct CellLimitUndo {
+  Word* word;
+  std::uint64_t before;
+  std::uint64_t after;
 };
 
-// Borrows up to `credit` at once, at least 1.
-inline CellLimitTaken borrow_credit(CellState& cell, LaneState& lane, const LimitRule& rule,
-                                    std::uint32_t i, Nanos now) noexcept {
-  CellLimitTaken out;
-  Word& word = cell_limit_word(cell, rule, i);
+// Takes up to `rule.credit` from the shared word, at least 1; 0: refused.
+inline std::uint64_t take_shared(Word& word, const LimitRule& rule, Nanos now, CellLimitUndo& undo,
+                                 Nanos& retry_after) noexcept {
   std::uint64_t state = word.load(std::memory_order_relaxed);
   std::uint64_t count = rule.credit == 0 ? 1 : rule.credit;
-  Taken taken;
   for (;;) {
-    taken = take(rule, state, count, now);
-    if (!taken.admitted && count > 1) {
+    const Taken taken = take(rule, state, count, now);
+    if (!taken.admitted) {
+      retry_after = taken.retry_after;
+      if (count == 1) {
+        if (taken.next != state) {
+          word.compare_exchange_strong(state, taken.next, std::memory_order_relaxed);
+        }
+        return 0;
+      }
       count /= 2;
-    } else if (!taken.admitted) {
-      out.retry_after = taken.retry_after;
-      return out;
     } else if (word.compare_exchange_weak(state, taken.next, std::memory_order_relaxed)) {
-      break;
+      undo = {&word, state, taken.next};
+      return count;
     }
   }
-  out.admitted = true;
-  if (rule.credit == 0) {
-    out.word = &word;
-    out.before = state;
-    out.after = taken.next;
-    return out;
-  }
-  out.credit = credit_tag(rule, now);
-  Word& credits = lane.credits[i];
-  std::uint64_t held = credits.load(std::memory_order_relaxed);
+}
+
+CELLROUTE_COLD inline bool borrow_credit(CellWords& cell, LaneWords& lane, const LimitRule& rule,
+                                         std::uint32_t i, Nanos now, CellLimitUndo& undo,
+                                         Nanos& retry_after) noexcept {
+  const std::uint64_t count =
+      take_shared(cell_limit_word(cell, rule, i), rule, now, undo, retry_after);
+  if (count == 0 || rule.credit == 0) return count != 0;
+  undo.word = nullptr;
+  const std::uint64_t tag = credit_tag(rule, now);
+  std::uint64_t held = lane.credits[i].load(std::memory_order_relaxed);
   for (;;) {
-    const std::uint64_t left = (held & ~kCreditMask) == out.credit ? held & kCreditMask : 0;
+    const std::uint64_t left = (held & ~kCreditMask) == tag ? held & kCreditMask : 0;
     const std::uint64_t sum = left + count - 1;
-    const std::uint64_t next = out.credit | (sum < rule.credit ? sum : rule.credit);
-    if (credits.compare_exchange_weak(held, next, std::memory_order_relaxed)) return out;
+    const std::uint64_t next = tag | (sum < rule.credit ? sum : rule.credit);
+    if (lane.credits[i].compare_exchange_weak(held, next, std::memory_order_relaxed)) return true;
   }
 }
 
 // Takes one request from limit `i` of a cell's rules. From credit it is one compare-and-set on the
 // lane's own line. Relaxed throughout: a count guards no other memory.
-inline CellLimitTaken take_cell_limit(CellState& cell, LaneState& lane, const LimitRule& rule,
-                                      std::uint32_t i, Nanos now) noexcept {
+inline bool take_cell_limit(CellWords& cell, LaneWords& lane, const LimitRule& rule,
+                            std::uint32_t i, Nanos now, CellLimitUndo& undo,
+                            Nanos& retry_after) noexcept {
   if (rule.credit != 0) {
     const std::uint64_t tag = credit_tag(rule, now);
     std::uint64_t held = lane.credits[i].load(std::memory_order_relaxed);
-    while ((held & ~kCreditMask) == tag && (held & kCreditMask) != 0 &&
-           (held & kCreditMask) <= rule.credit) {
+    // Above 0 and at most `credit`, in one comparison.
+    while (held - tag - 1 < rule.credit) {
       if (lane.credits[i].compare_exchange_weak(held, held - 1, std::memory_order_relaxed)) {
-        return {true, 0, nullptr, 0, 0, tag};
+        undo.word = nullptr;
+        return true;
       }
     }
   }
-  return borrow_credit(cell, lane, rule, i, now);
+  return borrow_credit(cell, lane, rule, i, now, undo, retry_after);
 }
 
-inline void cancel_cell_limit(LaneState& lane, const LimitRule& rule, std::uint32_t i,
-                              const CellLimitTaken& taken) noexcept {
-  if (taken.word != nullptr) {
-    give_back(rule, *taken.word, taken.before, taken.after, rule.interval);
+inline void cancel_cell_limit(LaneWords& lane, const LimitRule& rule, std::uint32_t i, Nanos now,
+                              const CellLimitUndo& undo) noexcept {
+  if (undo.word != nullptr) {
+    give_back(rule, *undo.word, undo.before, undo.after, rule.interval);
     return;
   }
+  const std::uint64_t tag = credit_tag(rule, now);
   std::uint64_t held = lane.credits[i].load(std::memory_order_relaxed);
-  while ((held & ~kCreditMask) == taken.credit && (held & kCreditMask) < rule.credit) {
+  while (held - tag < rule.credit) {
     if (lane.credits[i].compare_exchange_weak(held, held + 1, std::memory_order_relaxed)) return;
   }
 }

@@ -29,7 +29,7 @@ inline constexpr std::uint64_t kUnderWay = std::uint64_t{1} << 63;
 
 enum class Opening : std::uint8_t { kOpened, kNotClosed, kRefused };
 
-inline bool open_closed(CellState& cell, std::uint64_t word, const BreakerRules& rules,
+inline bool open_closed(CellWords& cell, std::uint64_t word, const BreakerRules& rules,
                         std::uint64_t cell_hash, Nanos now) noexcept {
   const std::uint64_t next = pack(opened(unpack(word), rules, cell_hash, now));
   // Release: who sees the breaker open sees the ejection word that permitted it.
@@ -45,7 +45,7 @@ inline void finish_opening(const GuardRegion& region, std::uint64_t word, const 
   Word& ejection = region.header().ejection;
   const auto number = static_cast<std::uint32_t>(word);
   if (number < region.geometry().cells) {
-    CellState& cell = region.cell_state(number);
+    CellWords& cell = region.cell_words(number);
     const std::uint64_t breaker = cell.breaker.load(std::memory_order_acquire);
     if (ejection.load(std::memory_order_acquire) != word) return;
     if (is_closed(breaker)) {
@@ -61,7 +61,7 @@ inline std::uint64_t ejected_cells(const GuardRegion& region,
   std::uint64_t count = 0;
   for (const std::uint32_t number : cells) {
     if (number >= region.geometry().cells) continue;
-    const std::uint64_t word = region.cell_state(number).breaker.load(std::memory_order_acquire);
+    const std::uint64_t word = region.cell_words(number).breaker.load(std::memory_order_acquire);
     if (!is_closed(word)) ++count;
   }
   return count;
@@ -78,7 +78,7 @@ inline Opening open_limited(const GuardRegion& region, std::uint32_t number,
                             Nanos now) noexcept {
   constexpr int kAttempts = 64;  // each lost one is an opening of another cell
   Word& ejection = region.header().ejection;
-  CellState& cell = region.cell_state(number);
+  CellWords& cell = region.cell_words(number);
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     std::uint64_t word = ejection.load(std::memory_order_acquire);
     if ((word & kUnderWay) != 0) {

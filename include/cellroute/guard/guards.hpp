@@ -34,8 +34,8 @@ Result<CellRules> compile_rules(const BreakerPolicy& breaker, const InFlightPoli
 // A limit to charge a key's request to. `hash` is KeyLimiter::hash() of the key, or of key and
 // resource.
 struct KeyCharge {
-  std::uint64_t hash = 0;
-  const LimitRule* rule = nullptr;
+  std::uint64_t hash;
+  const LimitRule* rule;
 };
 
 enum class Refusal : std::uint8_t {
@@ -111,7 +111,7 @@ class Guards {
 
   // Requests in flight by the allowance lent to lanes: at most lanes × credit too many. One line.
   std::uint64_t in_flight_estimate(std::uint32_t cell) const noexcept {
-    const guard::CellState& state = region_.cell_state(cell);
+    const guard::CellWords& state = region_.cell_words(cell);
     return guard::lent_in_all(state,
                               guard::turn_of(state.flight_wheel.load(std::memory_order_acquire)));
   }
@@ -119,13 +119,13 @@ class Guards {
   std::uint64_t in_flight(std::uint32_t cell) const noexcept;
 
  private:
-  Admission reserve_limits(guard::CellState& state, guard::LaneState& lane, const CellRules& rules,
-                           std::span<const KeyCharge> charges, Nanos now,
-                           std::uint32_t cell_limits) const noexcept;
-  bool reserve_cell_limits(guard::CellState& state, guard::LaneState& lane, const CellRules& rules,
+  bool reserve_limits(guard::CellWords& state, guard::LaneWords& lane, const CellRules& rules,
+                      std::span<const KeyCharge> charges, Nanos now, std::uint32_t cell_limits,
+                      Admission& admission) const noexcept;
+  bool reserve_cell_limits(guard::CellWords& state, guard::LaneWords& lane, const CellRules& rules,
                            Nanos now, std::uint32_t cell_limits,
                            Admission& admission) const noexcept;
-  static bool counts_only(const LimitRule& rule, guard::LaneState& lane,
+  static bool counts_only(const LimitRule& rule, guard::LaneWords& lane,
                           Admission& admission) noexcept {
     if (rule.on_exceed != OnExceed::kCount) return false;
     if (!admission.exceeded) lane.exceeded.fetch_add(1, std::memory_order_relaxed);
@@ -166,15 +166,9 @@ inline Admission Guards::available(std::uint32_t cell, const CellRules& rules,
     return answer;
   }
   switch (guard::BreakerOf(region_, cell).look(rules.breaker, now, answer.retry_after)) {
-    case BreakerAnswer::kPass:
-      answer.retry_after = 0;
-      break;
-    case BreakerAnswer::kOpen:
-      answer.refusal = Refusal::kBreakerOpen;
-      break;
-    case BreakerAnswer::kProbesTaken:
-      answer.refusal = Refusal::kProbesTaken;
-      break;
+    case BreakerAnswer::kPass: answer.retry_after = 0; break;
+    case BreakerAnswer::kOpen: answer.refusal = Refusal::kBreakerOpen; break;
+    case BreakerAnswer::kProbesTaken: answer.refusal = Refusal::kProbesTaken; break;
   }
   return answer;
 }
@@ -184,8 +178,8 @@ inline Admission Guards::admit(std::uint32_t cell, std::uint32_t lane, const Cel
                                std::uint32_t cell_limits) noexcept {
   Admission answer;
   ticket.cell = Ticket::kNoCell;
-  guard::CellState& state = region_.cell_state(cell);
-  guard::LaneState& mine = region_.lane_state(lane, cell);
+  guard::CellWords& state = region_.cell_words(cell);
+  guard::LaneWords& mine = region_.lane_words(lane, cell);
   if (!region_.healthy(cell)) {
     answer.refusal = Refusal::kUnhealthy;
     return answer;
@@ -203,15 +197,14 @@ inline Admission Guards::admit(std::uint32_t cell, std::uint32_t lane, const Cel
     answer.refusal = Refusal::kInFlightFull;
     return answer;
   }
-  if (!charges.empty() || rules.limit_count != 0) {
-    answer = reserve_limits(state, mine, rules, charges, now, cell_limits);
-    if (!answer.ok()) {
-      guard::leave_flight(state, mine, rules.in_flight, ticket.flight);
-      breaker.withdraw(ticket.breaker);
-      return answer;
-    }
+  const bool reserved = charges.empty()
+                            ? reserve_cell_limits(state, mine, rules, now, cell_limits, answer)
+                            : reserve_limits(state, mine, rules, charges, now, cell_limits, answer);
+  if (!reserved) {
+    guard::leave_flight(state, mine, rules.in_flight, ticket.flight);
+    breaker.withdraw(ticket.breaker);
+    return answer;
   }
-  answer.retry_after = 0;
   ticket.cell = cell;
   ticket.lane = lane;
   ticket.start = now;
@@ -219,80 +212,86 @@ inline Admission Guards::admit(std::uint32_t cell, std::uint32_t lane, const Cel
 }
 
 // The keys' limits in order, then the cell's; what was taken goes back in reverse.
-inline Admission Guards::reserve_limits(guard::CellState& state, guard::LaneState& lane,
-                                        const CellRules& rules, std::span<const KeyCharge> charges,
-                                        Nanos now, std::uint32_t cell_limits) const noexcept {
-  Admission answer;
+inline bool Guards::reserve_limits(guard::CellWords& state, guard::LaneWords& lane,
+                                   const CellRules& rules, std::span<const KeyCharge> charges,
+                                   Nanos now, std::uint32_t cell_limits,
+                                   Admission& admission) const noexcept {
   LimitTaken taken[kMaxKeyCharges];
   std::uint32_t done = 0;
+  admission.refusal = Refusal::kKeyLimit;
   for (; done < charges.size(); ++done) {
-    const LimitRule* rule = charges[done].rule;
     if (done == kMaxKeyCharges) break;
-    if (rule->unlimited) continue;
-    taken[done] = limiter_.take(charges[done].hash, *rule, now);
-    if (!taken[done].admitted && !counts_only(*rule, lane, answer)) break;
+    const LimitRule& rule = *charges[done].rule;
+    taken[done].word = nullptr;
+    if (rule.unlimited) continue;
+    taken[done] = limiter_.take(charges[done].hash, rule, now);
+    if (taken[done].admitted || counts_only(rule, lane, admission)) continue;
+    admission.retry_after = taken[done].retry_after;
+    break;
   }
   if (done < charges.size()) {
-    answer.refusal = Refusal::kKeyLimit;
-    answer.limit = done;
-    answer.retry_after = done < kMaxKeyCharges ? taken[done].retry_after : 0;
-  } else if (reserve_cell_limits(state, lane, rules, now, cell_limits, answer)) {
-    return answer;
+    admission.limit = done;
+  } else {
+    admission.refusal = Refusal::kNone;
+    if (reserve_cell_limits(state, lane, rules, now, cell_limits, admission)) return true;
   }
   while (done > 0) {
     --done;
     taken[done].cancel(*charges[done].rule);
   }
-  return answer;
+  return false;
 }
 
-inline bool Guards::reserve_cell_limits(guard::CellState& state, guard::LaneState& lane,
+inline bool Guards::reserve_cell_limits(guard::CellWords& state, guard::LaneWords& lane,
                                         const CellRules& rules, Nanos now,
                                         std::uint32_t cell_limits,
                                         Admission& admission) const noexcept {
-  guard::CellLimitTaken taken[guard::kMaxCellLimits];
+  guard::CellLimitUndo undo[guard::kMaxCellLimits];
+  std::uint32_t admitted = 0;
   for (std::uint32_t i = 0; i < rules.limit_count; ++i) {
     const LimitRule& rule = rules.limits[i];
     if (rule.unlimited || (cell_limits >> i & 1) == 0) continue;
-    taken[i] = guard::take_cell_limit(state, lane, rule, i, now);
-    if (taken[i].admitted || counts_only(rule, lane, admission)) continue;
-    admission.refusal = Refusal::kCellLimit;
-    admission.limit = i;
-    admission.retry_after = taken[i].retry_after;
-    while (i > 0) {
-      --i;
-      if (taken[i].admitted) guard::cancel_cell_limit(lane, rules.limits[i], i, taken[i]);
+    Nanos retry_after = 0;
+    if (guard::take_cell_limit(state, lane, rule, i, now, undo[i], retry_after)) {
+      admitted |= 1u << i;
+    } else if (!counts_only(rule, lane, admission)) {
+      admission.refusal = Refusal::kCellLimit;
+      admission.limit = i;
+      admission.retry_after = retry_after;
+      while (i-- > 0) {
+        if ((admitted >> i & 1) == 0) continue;
+        guard::cancel_cell_limit(lane, rules.limits[i], i, now, undo[i]);
+      }
+      return false;
     }
-    return false;
   }
   return true;
 }
 
 inline void Guards::report(Ticket& ticket, Outcome outcome, const CellRules& rules,
                            const EjectionGroup& group, Nanos now) noexcept {
-  Ticket mine = ticket;
+  const std::uint32_t cell = ticket.cell;
   ticket.cell = Ticket::kNoCell;
-  if (mine.cell >= region_.geometry().cells || mine.lane >= region_.geometry().lanes) return;
-  guard::CellState& state = region_.cell_state(mine.cell);
-  guard::LaneState& lane = region_.lane_state(mine.lane, mine.cell);
-  guard::leave_flight(state, lane, rules.in_flight, mine.flight);
-  guard::BreakerOf breaker(region_, mine.cell);
+  if (cell >= region_.geometry().cells || ticket.lane >= region_.geometry().lanes) return;
+  guard::LaneWords& lane = region_.lane_words(ticket.lane, cell);
+  guard::leave_flight(region_.cell_words(cell), lane, rules.in_flight, ticket.flight);
+  guard::BreakerOf breaker(region_, cell);
   if (outcome.kind == OutcomeKind::kIgnored) {
-    breaker.ignore(mine.breaker);
+    breaker.ignore(ticket.breaker);
     return;
   }
   const bool slow = outcome.slow || (rules.breaker.slow_call != 0 &&
-                                     elapsed_since(mine.start, now) >= rules.breaker.slow_call);
-  breaker.record(rules.breaker, lane, mine.breaker, outcome.kind == OutcomeKind::kFailure, slow,
+                                     elapsed_since(ticket.start, now) >= rules.breaker.slow_call);
+  breaker.record(rules.breaker, lane, ticket.breaker, outcome.kind == OutcomeKind::kFailure, slow,
                  group, now);
 }
 
 inline std::uint64_t Guards::in_flight(std::uint32_t cell) const noexcept {
   const std::uint64_t turn =
-      guard::turn_of(region_.cell_state(cell).flight_wheel.load(std::memory_order_acquire));
+      guard::turn_of(region_.cell_words(cell).flight_wheel.load(std::memory_order_acquire));
   std::uint64_t sum = 0;
   for (std::uint32_t lane = 0; lane < region_.geometry().lanes; ++lane) {
-    const guard::LaneState& state = region_.lane_state(lane, cell);
+    const guard::LaneWords& state = region_.lane_words(lane, cell);
     for (std::uint64_t i = 0; i < guard::kFlightSlots; ++i) {
       const std::uint64_t word = state.flight[i].load(std::memory_order_relaxed);
       if (guard::turn_of(word) == guard::slot_turn(i, turn)) sum += guard::entries_of(word);

@@ -77,7 +77,7 @@ constexpr std::uint64_t slot_turn(std::uint64_t i, std::uint64_t turn) noexcept 
 
 // Closes the slot of wheel's turn, opens the next, turns the wheel. Any step may be another's, or
 // be missing because the process that began died.
-inline void step_flight(CellState& cell, std::uint64_t wheel, std::uint64_t next) noexcept {
+inline void step_flight(CellWords& cell, std::uint64_t wheel, std::uint64_t next) noexcept {
   Word& old_slot = cell.lent[turn_of(wheel) % kFlightSlots];
   std::uint64_t seen = old_slot.load(std::memory_order_relaxed);
   while (turn_of(seen) == turn_of(wheel) && (seen & kClosed) == 0) {
@@ -95,10 +95,9 @@ inline void step_flight(CellState& cell, std::uint64_t wheel, std::uint64_t next
   cell.flight_wheel.compare_exchange_strong(wheel, next, std::memory_order_acq_rel);
 }
 
-// The turn now. Acquire, for lend(): see step_flight().
-inline std::uint64_t flight_turn(CellState& cell, std::uint64_t slot_ticks, Nanos now) noexcept {
-  const std::uint64_t now_ticks = ticks(now);
-  std::uint64_t wheel = cell.flight_wheel.load(std::memory_order_acquire);
+CELLROUTE_COLD inline std::uint64_t turn_flight_on(CellWords& cell, std::uint64_t wheel,
+                                                   std::uint64_t slot_ticks,
+                                                   std::uint64_t now_ticks) noexcept {
   std::uint64_t next = 0;
   for (std::uint32_t step = 0; step <= kFlightSlots; ++step) {
     const WheelMove move = wheel_move(wheel, slot_ticks, kFlightSlots, now_ticks, next);
@@ -113,8 +112,16 @@ inline std::uint64_t flight_turn(CellState& cell, std::uint64_t slot_ticks, Nano
   return turn_of(wheel);
 }
 
+// The turn now. Acquire, for lend(): see step_flight().
+inline std::uint64_t flight_turn(CellWords& cell, std::uint64_t slot_ticks, Nanos now) noexcept {
+  const std::uint64_t now_ticks = ticks(now);
+  const std::uint64_t wheel = cell.flight_wheel.load(std::memory_order_acquire);
+  if (((now_ticks - wheel) & kTickMask) < slot_ticks) return turn_of(wheel);
+  return turn_flight_on(cell, wheel, slot_ticks, now_ticks);
+}
+
 // What all lanes hold, used or not, in all slots but `except`.
-inline std::uint64_t lent_in_all(const CellState& cell, std::uint64_t turn,
+inline std::uint64_t lent_in_all(const CellWords& cell, std::uint64_t turn,
                                  std::uint64_t except = kFlightSlots) noexcept {
   std::uint64_t sum = 0;
   for (std::uint64_t i = 0; i < kFlightSlots; ++i) {
@@ -125,7 +132,8 @@ inline std::uint64_t lent_in_all(const CellState& cell, std::uint64_t turn,
   return sum;
 }
 
-inline void take_back(CellState& cell, std::uint64_t turn, std::uint64_t count) noexcept {
+CELLROUTE_COLD inline void take_back(CellWords& cell, std::uint64_t turn,
+                                     std::uint64_t count) noexcept {
   Word& slot = cell.lent[turn % kFlightSlots];
   std::uint64_t word = slot.load(std::memory_order_relaxed);
   while (turn_of(word) == turn && count > 0) {
@@ -138,7 +146,7 @@ inline void take_back(CellState& cell, std::uint64_t turn, std::uint64_t count) 
 }
 
 // A lane's credit of earlier slots goes back when it first comes to this one.
-inline void return_old_credit(CellState& cell, LaneState& lane, std::uint64_t turn) noexcept {
+inline void return_old_credit(CellWords& cell, LaneWords& lane, std::uint64_t turn) noexcept {
   for (std::uint64_t age = 1; age < kFlightSlots; ++age) {
     const std::uint64_t old_turn = (turn - age) & kTurnMask;
     Word& slot = lane.flight[old_turn % kFlightSlots];
@@ -157,7 +165,7 @@ enum class Lending : std::uint8_t { kLent, kFull, kSlotClosed };
 
 // Up to `wanted` from the slot of this turn. Only this slot's sum can grow, and only by a
 // compare-and-set on the very word, so what the others held when they were read is the most.
-inline Lending lend(CellState& cell, std::uint64_t turn, std::uint64_t cap, std::uint64_t wanted,
+inline Lending lend(CellWords& cell, std::uint64_t turn, std::uint64_t cap, std::uint64_t wanted,
                     std::uint64_t& count) noexcept {
   Word& slot = cell.lent[turn % kFlightSlots];
   std::uint64_t word = slot.load(std::memory_order_relaxed);
@@ -174,7 +182,7 @@ inline Lending lend(CellState& cell, std::uint64_t turn, std::uint64_t cap, std:
 
 // One entry and the rest of `count` as credit into the lane's slot. False where a later turn has
 // it.
-inline bool put_credit(LaneState& lane, std::uint64_t turn, std::uint64_t count) noexcept {
+inline bool put_credit(LaneWords& lane, std::uint64_t turn, std::uint64_t count) noexcept {
   Word& slot = lane.flight[turn % kFlightSlots];
   std::uint64_t word = slot.load(std::memory_order_relaxed);
   for (;;) {
@@ -189,8 +197,9 @@ inline bool put_credit(LaneState& lane, std::uint64_t turn, std::uint64_t count)
   }
 }
 
-inline bool enter_by_borrowing(CellState& cell, LaneState& lane, const InFlightRules& rules,
-                               Nanos now, FlightTicket& ticket) noexcept {
+CELLROUTE_COLD inline bool enter_by_borrowing(CellWords& cell, LaneWords& lane,
+                                              const InFlightRules& rules, Nanos now,
+                                              FlightTicket& ticket) noexcept {
   constexpr int kAttempts = 16;  // each lost one means that time or another thread moved on
   const std::uint64_t cap = rules.cap == 0 ? kLentMask / 2 : rules.cap;
   const std::uint64_t wanted = rules.credit < 2 ? 1 : rules.credit / 2;
@@ -217,7 +226,7 @@ inline bool enter_by_borrowing(CellState& cell, LaneState& lane, const InFlightR
 
 // Takes a place for a request; false where the cap is reached. One compare-and-set on the lane's
 // own line. Relaxed: a count guards no other memory.
-inline bool enter_flight(CellState& cell, LaneState& lane, const InFlightRules& rules, Nanos now,
+inline bool enter_flight(CellWords& cell, LaneWords& lane, const InFlightRules& rules, Nanos now,
                          FlightTicket& ticket) noexcept {
   const std::uint64_t turn = flight_turn(cell, rules.slot, now);
   Word& slot = lane.flight[turn % kFlightSlots];
@@ -234,7 +243,7 @@ inline bool enter_flight(CellState& cell, LaneState& lane, const InFlightRules& 
 
 // Gives the place back: to the lane while its slot still lends and it holds little, else to the
 // cell.
-inline void leave_flight(CellState& cell, LaneState& lane, const InFlightRules& rules,
+inline void leave_flight(CellWords& cell, LaneWords& lane, const InFlightRules& rules,
                          FlightTicket& ticket) noexcept {
   if (ticket.turn == FlightTicket::kNone) return;
   const std::uint64_t turn = ticket.turn;

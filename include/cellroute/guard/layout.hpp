@@ -14,6 +14,13 @@
 
 namespace cellroute::guard {
 
+// Kept out of line, so that the path around the call stays short.
+#if defined(__GNUC__)
+#define CELLROUTE_COLD [[gnu::noinline, gnu::cold]]
+#else
+#define CELLROUTE_COLD
+#endif
+
 using Word = std::atomic<std::uint64_t>;
 static_assert(Word::is_always_lock_free && sizeof(Word) == 8);
 
@@ -39,13 +46,13 @@ struct alignas(kLine) RegionHeader {
 };
 
 // A limit's shared word for one cell. `signature` says whose state it is.
-struct CellLimitState {
+struct CellLimitWords {
   Word signature;
   Word state;
 };
 
 // A cell's shared state.
-struct alignas(kLine) CellState {
+struct alignas(kLine) CellWords {
   // Read by every request, written only when something changes.
   Word breaker;       // see breaker.hpp
   Word streak;        // failures in a row; written by failures and by the success that ends them
@@ -57,7 +64,7 @@ struct alignas(kLine) CellState {
 
   Word lent[kFlightSlots];  // in-flight allowance lent to lanes, by slot; see in_flight.hpp
   Word probes[kMaxProbes];
-  CellLimitState limits[kMaxCellLimits];
+  CellLimitWords limits[kMaxCellLimits];
 
   Word calls[kTenths];     // tenths that lanes have finished
   Word troubles[kTenths];  // failures and slow calls
@@ -69,7 +76,7 @@ struct alignas(kLine) CellState {
 };
 
 // A lane's own state for one cell.
-struct alignas(kLine) LaneState {
+struct alignas(kLine) LaneWords {
   Word flight[kFlightSlots];
 
   Word calls;                    // of the current tenth
@@ -90,8 +97,8 @@ struct alignas(kLine) LimiterSet {
 };
 
 static_assert(sizeof(RegionHeader) == 64);
-static_assert(sizeof(CellState) == 512);
-static_assert(sizeof(LaneState) == 128);
+static_assert(sizeof(CellWords) == 512);
+static_assert(sizeof(LaneWords) == 128);
 static_assert(sizeof(LimiterEntry) == 16);
 static_assert(sizeof(LimiterSet) == 256);
 

@@ -46,7 +46,8 @@ inline constexpr Nanos kMaxPeriod = 366 * 86'400 * kSecond;
 inline constexpr std::uint64_t kMarkBit = std::uint64_t{1} << 63;  // see limiter.hpp
 inline constexpr std::uint64_t kEndOfTime = static_cast<std::uint64_t>(INT64_MAX);
 
-// What a take changed. Not admitted: `next` is the state as it was.
+// What a take makes of a state. Not admitted, `next` is the state as it was, or brought to a
+// corrected clock: to be written all the same.
 struct Taken {
   bool admitted = false;
   std::uint64_t next = 0;
@@ -63,7 +64,7 @@ constexpr Taken take_from_bucket(std::uint64_t interval, std::uint64_t ahead, st
                                  std::uint64_t count, Nanos now) noexcept {
   const std::uint64_t at = nanos_of(now);
   std::uint64_t base = arrival > at ? arrival : at;
-  if (base - at > ahead + kClockError) base = at + ahead;
+  if (base - at > ahead + kClockError) base = arrival = at + ahead;
   const std::uint64_t next = base + interval * count;
   if (next - at > ahead || next > kEndOfTime) {
     return {false, arrival, static_cast<Nanos>(next - at > ahead ? next - at - ahead : 0)};

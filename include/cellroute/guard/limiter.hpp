@@ -28,12 +28,12 @@ namespace cellroute {
 
 // What a limit said, and how to give it back.
 struct LimitTaken {
-  bool admitted = false;
-  Nanos retry_after = 0;
-  guard::Word* word = nullptr;  // null: nothing was taken
-  std::uint64_t before = 0;
-  std::uint64_t after = 0;
-  std::uint64_t interval = 0;  // of a bucket; 0: a window
+  bool admitted;
+  Nanos retry_after;
+  guard::Word* word;  // null: nothing was taken
+  std::uint64_t before;
+  std::uint64_t after;
+  std::uint64_t interval;  // of a bucket; 0: a window
 
   void cancel(const LimitRule& rule) const noexcept {
     if (word != nullptr) guard::give_back(rule, *word, before, after, interval);
@@ -113,7 +113,7 @@ class KeyLimiter {
 
 inline LimitTaken KeyLimiter::take(std::uint64_t hash, const LimitRule& rule,
                                    Nanos now) const noexcept {
-  LimitTaken out;
+  LimitTaken out{};
   if (sets_.empty()) return out;
   const std::uint64_t h = mix(hash ^ rule.signature);
   const Wanted wanted{set_of(h), ident_of(h, rule), home_of(h), rule, now};
@@ -170,7 +170,12 @@ inline bool KeyLimiter::take_entry(const Wanted& wanted, guard::LimiterEntry& en
   }
   const guard::Taken taken = guard::take(wanted.rule, current, 1, wanted.now);
   out.retry_after = taken.retry_after;
-  if (!taken.admitted) return true;
+  if (!taken.admitted) {
+    if (taken.next != current) {
+      entry.state.compare_exchange_strong(state, taken.next, std::memory_order_acq_rel);
+    }
+    return true;
+  }
   if (!entry.state.compare_exchange_strong(state, taken.next, std::memory_order_acq_rel)) {
     return false;
   }

@@ -78,7 +78,7 @@ class GuardRegion {
   void apply_health(std::uint32_t cell, std::uint64_t generation, Health health) noexcept;
   bool healthy(std::uint32_t cell) const noexcept {
     // Relaxed: a mark guards no other memory.
-    return (cell_state(cell).health.load(std::memory_order_relaxed) & 1) == 0;
+    return (cell_words(cell).health.load(std::memory_order_relaxed) & 1) == 0;
   }
 
   // Load in the host's unit (at most 2^62): the last mark plus the placements since.
@@ -86,16 +86,16 @@ class GuardRegion {
   // A topology's starting load: counts unless set_load() or start_load() came before.
   void start_load(std::uint32_t cell, std::uint64_t load) noexcept;
   void add_placement(std::uint32_t cell) noexcept {
-    cell_state(cell).load.fetch_add(1, std::memory_order_relaxed);
+    cell_words(cell).load.fetch_add(1, std::memory_order_relaxed);
   }
   std::uint64_t load(std::uint32_t cell) const noexcept {
-    return cell_state(cell).load.load(std::memory_order_relaxed) & ~kMarked;
+    return cell_words(cell).load.load(std::memory_order_relaxed) & ~kMarked;
   }
 
   // The rooms of the region, for the guards.
   guard::RegionHeader& header() const noexcept { return *header_; }
-  guard::CellState& cell_state(std::uint32_t cell) const noexcept { return cells_[cell]; }
-  guard::LaneState& lane_state(std::uint32_t lane, std::uint32_t cell) const noexcept {
+  guard::CellWords& cell_words(std::uint32_t cell) const noexcept { return cells_[cell]; }
+  guard::LaneWords& lane_words(std::uint32_t lane, std::uint32_t cell) const noexcept {
     return lanes_[std::size_t{lane} * geometry_.cells + cell];
   }
   std::span<guard::LimiterSet> limiter_sets() const noexcept { return {sets_, set_count_}; }
@@ -113,8 +113,8 @@ class GuardRegion {
 
   guard::RegionHeader* header_;
   guard::Word* directory_;
-  guard::CellState* cells_;
-  guard::LaneState* lanes_;
+  guard::CellWords* cells_;
+  guard::LaneWords* lanes_;
   guard::LimiterSet* sets_;
   std::size_t set_count_;
   GuardGeometry geometry_;
@@ -128,8 +128,8 @@ namespace guard {
 struct Offsets {
   explicit Offsets(const GuardGeometry& g) noexcept
       : cells(sizeof(RegionHeader) + (std::uint64_t{g.cells} * 8 + kLine - 1) / kLine * kLine),
-        lanes(cells + std::uint64_t{g.cells} * sizeof(CellState)),
-        sets(lanes + std::uint64_t{g.lanes} * g.cells * sizeof(LaneState)),
+        lanes(cells + std::uint64_t{g.cells} * sizeof(CellWords)),
+        sets(lanes + std::uint64_t{g.lanes} * g.cells * sizeof(LaneWords)),
         end(sets + std::uint64_t{g.limiter_entries} / kSetEntries * sizeof(LimiterSet)) {}
 
   std::uint64_t directory = sizeof(RegionHeader);
@@ -168,8 +168,8 @@ inline GuardRegion::GuardRegion(std::byte* base, const GuardGeometry& geometry) 
   const guard::Offsets offsets(geometry);
   header_ = reinterpret_cast<guard::RegionHeader*>(base);
   directory_ = reinterpret_cast<guard::Word*>(base + offsets.directory);
-  cells_ = reinterpret_cast<guard::CellState*>(base + offsets.cells);
-  lanes_ = reinterpret_cast<guard::LaneState*>(base + offsets.lanes);
+  cells_ = reinterpret_cast<guard::CellWords*>(base + offsets.cells);
+  lanes_ = reinterpret_cast<guard::LaneWords*>(base + offsets.lanes);
   sets_ = reinterpret_cast<guard::LimiterSet*>(base + offsets.sets);
   set_count_ = geometry.limiter_entries / guard::kSetEntries;
   seed_ = header_->seed.load(std::memory_order_relaxed);
@@ -256,7 +256,7 @@ inline Result<std::uint32_t> GuardRegion::claim(std::uint64_t id_hash) {
 }
 
 inline void GuardRegion::set_health(std::uint32_t cell, Health health) noexcept {
-  guard::Word& word = cell_state(cell).health;
+  guard::Word& word = cell_words(cell).health;
   if (health == Health::kUnhealthy) {
     word.fetch_or(1, std::memory_order_relaxed);
   } else {
@@ -267,7 +267,7 @@ inline void GuardRegion::set_health(std::uint32_t cell, Health health) noexcept 
 // The word: bit 0 unhealthy now, bit 1 unhealthy by the last topology, then that one's generation.
 inline void GuardRegion::apply_health(std::uint32_t cell, std::uint64_t generation,
                                       Health health) noexcept {
-  guard::Word& word = cell_state(cell).health;
+  guard::Word& word = cell_words(cell).health;
   const std::uint64_t said = health == Health::kUnhealthy ? 1 : 0;
   std::uint64_t was = word.load(std::memory_order_relaxed);
   std::uint64_t is = 0;
@@ -279,12 +279,12 @@ inline void GuardRegion::apply_health(std::uint32_t cell, std::uint64_t generati
 }
 
 inline void GuardRegion::set_load(std::uint32_t cell, std::uint64_t load) noexcept {
-  cell_state(cell).load.store(kMarked | (load < kMaxLoad ? load : kMaxLoad),
+  cell_words(cell).load.store(kMarked | (load < kMaxLoad ? load : kMaxLoad),
                               std::memory_order_relaxed);
 }
 
 inline void GuardRegion::start_load(std::uint32_t cell, std::uint64_t load) noexcept {
-  guard::Word& word = cell_state(cell).load;
+  guard::Word& word = cell_words(cell).load;
   std::uint64_t was = word.load(std::memory_order_relaxed);
   const std::uint64_t mark = kMarked | (load < kMaxLoad ? load : kMaxLoad);
   while ((was & kMarked) == 0 &&

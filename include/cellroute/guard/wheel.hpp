@@ -56,18 +56,25 @@ constexpr WheelMove wheel_move(std::uint64_t wheel, std::uint64_t slot_ticks, st
   return WheelMove::kTurn;
 }
 
-// The turn of a wheel that nothing but time hangs on. Ends after at most `slots` turns.
-// Relaxed: the word itself is all there is to know.
-inline std::uint64_t turn_wheel(Word& word, std::uint64_t slot_ticks, std::uint64_t slots,
-                                Nanos now) noexcept {
-  const std::uint64_t now_ticks = ticks(now);
-  std::uint64_t wheel = word.load(std::memory_order_relaxed);
+CELLROUTE_COLD inline std::uint64_t turn_wheel_on(Word& word, std::uint64_t wheel,
+                                                  std::uint64_t slot_ticks, std::uint64_t slots,
+                                                  std::uint64_t now_ticks) noexcept {
   std::uint64_t next = 0;
   for (std::uint64_t step = 0; step <= slots; ++step) {
     if (wheel_move(wheel, slot_ticks, slots, now_ticks, next) == WheelMove::kStay) break;
     if (word.compare_exchange_strong(wheel, next, std::memory_order_relaxed)) wheel = next;
   }
   return turn_of(wheel);
+}
+
+// The turn of a wheel that nothing but time hangs on. Ends after at most `slots` turns.
+// Relaxed: the word itself is all there is to know.
+inline std::uint64_t turn_wheel(Word& word, std::uint64_t slot_ticks, std::uint64_t slots,
+                                Nanos now) noexcept {
+  const std::uint64_t now_ticks = ticks(now);
+  const std::uint64_t wheel = word.load(std::memory_order_relaxed);
+  if (((now_ticks - wheel) & kTickMask) < slot_ticks) return turn_of(wheel);
+  return turn_wheel_on(word, wheel, slot_ticks, slots, now_ticks);
 }
 
 }  // namespace cellroute::guard

@@ -89,14 +89,20 @@ constexpr std::uint64_t window_state(const WindowRule& rule, std::uint64_t slot,
   return (slot & kSlotMask) << kCountBits | rest << kWindowSlots * rule.bits | counts;
 }
 
+// Whether the clock has been corrected since: `slot` is too far before the state's.
+constexpr bool far_behind(std::uint64_t state, std::uint64_t slot) noexcept {
+  const std::uint64_t passed = (slot - slot_of(state)) & kSlotMask;
+  return passed > kSlotMask - kSlotsBack && passed < kSlotMask + 1 - kSlotsHeld;
+}
+
 // `state` as of sub-slot `slot`: counts that are five sub-slots old are gone.
 constexpr std::uint64_t window_at(const WindowRule& rule, std::uint64_t state,
                                   std::uint64_t slot) noexcept {
   if (counts_of(state) == 0) return window_state(rule, slot, 0, 0);
   const std::uint64_t passed = (slot - slot_of(state)) & kSlotMask;
   if (passed > kSlotMask - kSlotsBack) {
-    if (kSlotMask + 1 - passed <= kSlotsHeld) return state;  // frozen until time catches up
-    const std::uint64_t all = counted(rule, state);          // they count from now on
+    if (!far_behind(state, slot)) return state;      // stands still until time catches up
+    const std::uint64_t all = counted(rule, state);  // they count from now on
     const std::uint64_t most = all < rule.requests ? all : rule.requests;
     return window_state(rule, slot, most / rule.unit, most % rule.unit);
   }
@@ -114,6 +120,7 @@ constexpr bool window_over(std::uint64_t state, std::uint64_t slot_nanos,
   return passed >= kWindowSlots && passed <= kSlotMask - kSlotsBack;
 }
 
+// As Taken in limit.hpp.
 struct WindowTaken {
   bool admitted = false;
   std::uint64_t next = 0;
@@ -142,7 +149,9 @@ constexpr WindowTaken take_from_window(const WindowRule& rule, std::uint64_t sta
   const std::uint64_t current = window_at(rule, state, now / rule.slot);
   const std::uint64_t all = counted(rule, current);
   if (count > rule.requests || all > rule.requests - count) {
-    return {false, state, window_wait(rule, current, all + count - rule.requests, now)};
+    const bool corrected = counts_of(state) != 0 && far_behind(state, now / rule.slot);
+    return {false, corrected ? current : state,
+            window_wait(rule, current, all + count - rule.requests, now)};
   }
   const std::uint64_t rest = (counts_of(current) >> kWindowSlots * rule.bits) + count;
   const std::uint64_t all_bits = (std::uint64_t{1} << kWindowSlots * rule.bits) - 1;

@@ -61,13 +61,20 @@ Topology guarded(std::uint64_t generation, Affinity affinity) {
     made.cells.back().replicas = {"c" + std::to_string((i + 1) % 40)};
   }
   made.policy.affinity = affinity;
-  made.policy.breaker = {.consecutive_failures = 5, .failure_rate = 500, .slow_call = kSecond,
-                         .slow_rate = 500};
+  made.policy.breaker = {
+      .consecutive_failures = 5, .failure_rate = 500, .slow_call = kSecond, .slow_rate = 500};
   made.policy.in_flight = {100, kSecond};
   made.policy.limits = {
       {LimitPer::kKey, LimitKind::kWindow, "", 50, kSecond, 0, false, OnExceed::kRefuse, {}},
-      {LimitPer::kKeyAndResource, LimitKind::kBucket, "", 50, kSecond, 0, false,
-       OnExceed::kRefuse, {}},
+      {LimitPer::kKeyAndResource,
+       LimitKind::kBucket,
+       "",
+       50,
+       kSecond,
+       0,
+       false,
+       OnExceed::kRefuse,
+       {}},
       {LimitPer::kCell, LimitKind::kBucket, "", 20'000, kSecond, 0, false, OnExceed::kRefuse, {}}};
   return made;
 }

@@ -104,7 +104,8 @@ Topology random_topology(std::mt19937_64& random) {
   return made;
 }
 
-TEST_CASE("classes: every class of random topologies has exactly the cells that the rules give it") {
+TEST_CASE(
+    "classes: every class of random topologies has exactly the cells that the rules give it") {
   std::mt19937_64 random(2024);
   for (int round = 0; round < 60; ++round) {
     const Topology topology = random_topology(random);

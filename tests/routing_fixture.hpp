@@ -130,8 +130,7 @@ class Served {
   template <class Answer>
   Decision answer(std::string_view key, const Ask& ask, const Answer& by) {
     const auto snapshot = router_->snapshot();
-    const ResolvedProfile resolved =
-        snapshot->profile({ask.tier, ask.region, ask.plan, ask.flags});
+    const ResolvedProfile resolved = snapshot->profile({ask.tier, ask.region, ask.plan, ask.flags});
     if (resolved.reason != Reason::kNone) {
       Decision refused;
       refused.status = Status::kInvalidArgument;

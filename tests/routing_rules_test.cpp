@@ -49,8 +49,8 @@ TEST_CASE("rule 1: a NUL is a byte of the key like any other") {
 
 TEST_CASE("rule 1: tier, region, flags and plan are known or refused") {
   Topology made = topology(four_cells());
-  made.policy.limits = {{LimitPer::kKey, LimitKind::kBucket, "gold", 5, kSecond, 0, false,
-                         OnExceed::kRefuse, {}}};
+  made.policy.limits = {
+      {LimitPer::kKey, LimitKind::kBucket, "gold", 5, kSecond, 0, false, OnExceed::kRefuse, {}}};
   Served served(made);
   CHECK(said(served.route("k", {.tier = "gold"})) == "INVALID_ARGUMENT TIER_UNKNOWN");
   CHECK(said(served.route("k", {.region = "mars"})) == "INVALID_ARGUMENT REGION_UNKNOWN");
@@ -289,8 +289,8 @@ TEST_CASE("rule 4: flags demand certifications, regions and encryption together"
 }
 
 TEST_CASE("rule 4: region fallback, then tier fallback, the first set that is not empty wins") {
-  Topology made = topology({cell("r-eu", "retail", "eu"), cell("p-us", "private", "us"),
-                            cell("p-eu", "private", "eu")});
+  Topology made = topology(
+      {cell("r-eu", "retail", "eu"), cell("p-us", "private", "us"), cell("p-eu", "private", "eu")});
   made.policy.tier_fallback = {{"retail", {"private"}}};
   Served tiers_only(made);
   CHECK(tiers_only.cell_of(tiers_only.route("k", {.region = "us"})) == "p-us");
@@ -402,7 +402,8 @@ TEST_CASE("rule 5: a STATELESS placement counts as load until the next mark") {
   CHECK(counts["a"] == 50);
   CHECK(counts["b"] == 150);
   CHECK(said(served.route("k")) == "OK LEAST_LOADED");
-  CHECK(served->region().load(served.number_of("a")) + served->region().load(served.number_of("b")) ==
+  CHECK(served->region().load(served.number_of("a")) +
+            served->region().load(served.number_of("b")) ==
         201);
 }
 
@@ -577,12 +578,13 @@ TEST_CASE("rule 7: a full cell refuses stateful keys and is passed over by state
 TEST_CASE("rule 7: limits by key, by key and resource, and by cell, each with its reason") {
   Topology made = topology({cell("a", "retail", "us")});
   const auto limit = [](LimitPer per, std::uint64_t requests) {
-    return Limit{per, LimitKind::kWindow, "", requests, 60 * kSecond, 0, false,
-                 OnExceed::kRefuse, {}};
+    return Limit{per,   LimitKind::kWindow, "", requests, 60 * kSecond, 0,
+                 false, OnExceed::kRefuse,  {}};
   };
   made.policy.limits = {limit(LimitPer::kKeyAndResource, 3)};
   Served by_resource(made);
-  for (int i = 0; i < 3; ++i) CHECK(by_resource.route("k", {.resource = "r"}).status == Status::kOk);
+  for (int i = 0; i < 3; ++i)
+    CHECK(by_resource.route("k", {.resource = "r"}).status == Status::kOk);
   const Decision refused = by_resource.route("k", {.resource = "r"});
   CHECK(said(refused) == "RATE_LIMITED KEY_RESOURCE_LIMIT");
   CHECK(refused.retry_after > 0);
@@ -606,7 +608,7 @@ TEST_CASE("rule 7: limits by key, by key and resource, and by cell, each with it
 
 TEST_CASE("rule 7: a plan's limit stands in place of the general one; a key may have its own") {
   Topology made = topology({cell("a", "retail", "us")});
-  Limit general{LimitPer::kKey, LimitKind::kWindow, "", 2, 60 * kSecond, 0, false,
+  Limit general{LimitPer::kKey,    LimitKind::kWindow,    "", 2, 60 * kSecond, 0, false,
                 OnExceed::kRefuse, {{"vip", 5, 0, false}}};
   Limit gold = general;
   gold.plan = "gold";
@@ -631,16 +633,16 @@ TEST_CASE("rule 7: a plan's limit stands in place of the general one; a key may 
 
 TEST_CASE("rule 7: on_exceed COUNT lets the request through") {
   Topology made = topology({cell("a", "retail", "us")});
-  made.policy.limits = {{LimitPer::kKey, LimitKind::kWindow, "", 1, 60 * kSecond, 0, false,
-                         OnExceed::kCount, {}}};
+  made.policy.limits = {
+      {LimitPer::kKey, LimitKind::kWindow, "", 1, 60 * kSecond, 0, false, OnExceed::kCount, {}}};
   Served served(made);
   for (int i = 0; i < 5; ++i) CHECK(said(served.route("k")) == "OK PLACED");
 }
 
 TEST_CASE("rule 7: a key's own limit ends a STATELESS search, a cell's does not") {
   Topology made = stateless({cell("a", "retail", "us"), cell("b", "retail", "us")});
-  made.policy.limits = {{LimitPer::kKey, LimitKind::kWindow, "", 1, 60 * kSecond, 0, false,
-                         OnExceed::kRefuse, {}}};
+  made.policy.limits = {
+      {LimitPer::kKey, LimitKind::kWindow, "", 1, 60 * kSecond, 0, false, OnExceed::kRefuse, {}}};
   Served by_key(made);
   CHECK(by_key.route("k").status == Status::kOk);
   CHECK(said(by_key.route("k")) == "RATE_LIMITED KEY_LIMIT");
@@ -690,7 +692,8 @@ TEST_CASE("rule 8: 4xx and the client's own abort are no failures, 502 to 504 an
     }
     return served.route("k").reason == Reason::kBreakerOpen;
   };
-  for (const std::uint16_t status : {502, 503, 504}) CHECK(opens({CallEnd::kAnswered, status, false}));
+  for (const std::uint16_t status : {502, 503, 504})
+    CHECK(opens({CallEnd::kAnswered, status, false}));
   for (const std::uint16_t status : {200, 302, 400, 404, 429, 500, 501}) {
     CHECK_FALSE(opens({CallEnd::kAnswered, status, false}));
   }

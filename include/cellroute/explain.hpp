@@ -89,9 +89,8 @@ class Explaining {
   }
 
   void explain_mapping() {
-    const Mapped* mapped = request_.mapping
-                               ? request_.mapping
-                               : snapshot_.mappings().find(request_.key, choice_.hash);
+    const Mapped* mapped =
+        request_.mapping ? request_.mapping : snapshot_.mappings().find(request_.key, choice_.hash);
     if (mapped == nullptr || mapped->answer == Answer::kAbsent) {
       const char* const then[] = {"PLACE: the strategy's pick is the key's home",
                                   "ASSIGN: a cell is proposed, assign writes it",
@@ -101,8 +100,8 @@ class Explaining {
     } else if (mapped->answer == Answer::kUnknown) {
       add("mapping", "UNKNOWN: the store did not answer, so the key is not placed");
     } else {
-      const std::string cell =
-          mapped->cell == kNoCell ? "a cell that the topology lacks" : compiled_.cell(mapped->cell).id;
+      const std::string cell = mapped->cell == kNoCell ? "a cell that the topology lacks"
+                                                       : compiled_.cell(mapped->cell).id;
       add("mapping", "FOUND: " + cell + " since epoch " + std::to_string(mapped->epoch));
     }
   }
@@ -158,8 +157,9 @@ class Explaining {
 
   void explain_candidates() {
     const Policy& policy = topology().policy;
-    const auto regions = order(request_.profile.region, policy.region_fallback,
-                               compiled_.region_names(), [&](std::size_t i) { return region_name(i); });
+    const auto regions =
+        order(request_.profile.region, policy.region_fallback, compiled_.region_names(),
+              [&](std::size_t i) { return region_name(i); });
     const auto tiers = order(request_.profile.tier, policy.tier_fallback, compiled_.tier_names(),
                              [&](std::size_t i) { return tier_name(i); });
     for (const std::size_t region : regions) {
@@ -213,10 +213,10 @@ class Explaining {
   void explain_guards(CellIndex cell) {
     const std::uint32_t number = snapshot_.number_of(cell);
     const Admission admission = guards_.available(number, snapshot_.guards().rules(cell), now_);
-    const char* const health = admission.ok() ? "available"
+    const char* const health = admission.ok()                               ? "available"
                                : admission.refusal == Refusal::kUnhealthy   ? "marked UNHEALTHY"
                                : admission.refusal == Refusal::kBreakerOpen ? "breaker open"
-                                                                           : "probes out";
+                                                                            : "probes out";
     add("guards", compiled_.cell(cell).id + ": " + health + ", " +
                       std::to_string(guards_.in_flight(number)) + " in flight, load " +
                       std::to_string(guards_.region().load(number)) + " of capacity " +
@@ -234,7 +234,8 @@ class Explaining {
 
 }  // namespace explain_detail
 
-// What place() answers to `request`, step by step, on one snapshot. Allocates; for use off the path.
+// What place() answers to `request`, step by step, on one snapshot. Allocates; for use off the
+// path.
 inline Explanation explain(const Router& router, const Request& request, Nanos now) {
   Explanation explanation;
   const std::shared_ptr<const Snapshot> snapshot = router.snapshot();

@@ -37,8 +37,8 @@ inline Points points_of(const CompiledTopology& compiled) {
   Points points;
   for (std::size_t i = 0; i < kPoints; ++i) {
     const std::string key = "cellroute-publish-" + std::to_string(i);
-    points[i] = Picker::point(compiled.strategy(), key,
-                              hash_bytes(compiled.topology().hash_seed, key));
+    points[i] =
+        Picker::point(compiled.strategy(), key, hash_bytes(compiled.topology().hash_seed, key));
   }
   return points;
 }
@@ -48,7 +48,9 @@ inline Points points_of(const CompiledTopology& compiled) {
 class Comparison {
  public:
   Comparison(const CompiledTopology& before, const CompiledTopology& after)
-      : before_(before), after_(after), before_points_(points_of(before)),
+      : before_(before),
+        after_(after),
+        before_points_(points_of(before)),
         after_points_(points_of(after)) {
     for (std::size_t i = 0; i < before.cell_count(); ++i) {
       now_called_.push_back(after.find_cell(before.cell(static_cast<CellIndex>(i)).id));
@@ -59,8 +61,8 @@ class Comparison {
     std::uint32_t lost = 0;
     for (std::size_t i = 0; i < now_called_.size(); ++i) {
       const bool served = before_.facts(static_cast<CellIndex>(i)).state != CellState::kOffline;
-      const bool serves = now_called_[i] != kNoCell &&
-                          after_.facts(now_called_[i]).state != CellState::kOffline;
+      const bool serves =
+          now_called_[i] != kNoCell && after_.facts(now_called_[i]).state != CellState::kOffline;
       if (served && !serves) ++lost;
     }
     return lost;
@@ -163,13 +165,16 @@ inline Error check_publish(const CompiledTopology& serving, const CompiledTopolo
                    std::to_string(was.generation) + ", which serves: raise it");
   }
   if (is.hash_seed != was.hash_seed && !options.allow_seed_change) {
-    return refused("hash_seed differs from the serving topology's, which would move nearly every "
-                   "key: restore it, or publish with allow_seed_change");
+    return refused(
+        "hash_seed differs from the serving topology's, which would move nearly every "
+        "key: restore it, or publish with allow_seed_change");
   }
   const Change change = change_between(serving, next);
   if (change.cells_lost > options.max_cells_lost) {
-    return refused(std::to_string(change.cells_lost) + " cells that serve would be lost; the "
-                   "publisher allows max_cells_lost = " + std::to_string(options.max_cells_lost));
+    return refused(std::to_string(change.cells_lost) +
+                   " cells that serve would be lost; the "
+                   "publisher allows max_cells_lost = " +
+                   std::to_string(options.max_cells_lost));
   }
   // Where keys are mapped one by one, the strategy only proposes: nothing moves.
   if (is.policy.unassigned == Unassigned::kPlace &&

@@ -22,6 +22,9 @@ namespace cellroute {
 // Thread safety: read() and hold() from any thread, also while replace() runs on another.
 template <class T>
 class Published {
+  struct Node;
+  struct Lane;
+
  public:
   // Replaced values that readers may still see, at most. Readers stay for the length of one call,
   // so that more means a thread that stopped inside one.
@@ -39,7 +42,8 @@ class Published {
   // it to one call. `lane` is below the number of lanes. No allocation, lock or system call.
   class Reading {
    public:
-    Reading(const Published& published, std::uint32_t lane) noexcept : lane_(published.lanes_[lane]) {
+    Reading(const Published& published, std::uint32_t lane) noexcept
+        : lane_(published.lanes_[lane]) {
       std::uint64_t turn = lane_.turn.load(std::memory_order_relaxed);
       if ((turn & 1) == 0 && lane_.turn.compare_exchange_strong(turn, turn + 1)) {
         leave_ = turn + 2;
@@ -65,8 +69,8 @@ class Published {
 
    private:
     friend class Published;
-    const typename Published::Lane& lane_;
-    const typename Published::Node* node_;
+    const Lane& lane_;
+    const Node* node_;
     std::uint64_t leave_ = 0;  // the lane's turn after us; 0: we stand beside its owner
     std::uint32_t side_ = 0;
   };

@@ -29,20 +29,20 @@ struct ProfileNames {
 // PROFILE_STALE. Thread safety: a plain value.
 struct Profile {
   std::uint64_t generation = 0;
-  std::uint16_t tier = kUnnamed;    // kUnnamed: the topology has several, none was given
+  std::uint16_t tier = kUnnamed;  // kUnnamed: the topology has several, none was given
   std::uint16_t region = kUnnamed;
-  std::uint16_t flags = 0;          // a bit a flag
-  std::uint16_t plan = 0;           // 0: none
+  std::uint16_t flags = 0;  // a bit a flag
+  std::uint16_t plan = 0;   // 0: none
 };
 
 // A mapping record in the numbers of one topology, from Snapshot::mapped().
 struct Mapped {
   Answer answer = Answer::kAbsent;
   MigrationState state = MigrationState::kStable;
-  bool stale = false;             // the last good answer of a store that does not answer now
+  bool stale = false;  // the last good answer of a store that does not answer now
   bool has_profile = false;
-  bool profile_known = true;      // false: the record names what the topology lacks
-  CellIndex cell = kNoCell;       // kNoCell: the topology has no such cell
+  bool profile_known = true;  // false: the record names what the topology lacks
+  CellIndex cell = kNoCell;   // kNoCell: the topology has no such cell
   Profile profile;
   std::uint64_t epoch = 0;
 };
@@ -50,14 +50,15 @@ struct Mapped {
 struct Request {
   std::string_view key;  // 1 to 1,024 bytes
   Profile profile;
-  double risk = 0;       // 0 to 1. Under STATEFUL with PLACE give the key's own, not a live one: a
-                         // risk that changes from request to request would move the key
+  double risk = 0;  // 0 to 1. Under STATEFUL with PLACE give the key's own, not a live one: a
+                    // risk that changes from request to request would move the key
   Access access = Access::kWrite;
-  std::uint32_t lane = 0;  // the worker's or thread's number; threads that share one are safe, slower
-  std::string_view resource;              // at most 256 bytes; empty: none
-  std::span<const std::uint32_t> tried;   // numbers of at most 7 cells this request already tried
-  const Mapped* mapping = nullptr;  // what the host's own look-up found; null: the snapshot's
-                                    // mappings decide
+  std::uint32_t lane =
+      0;  // the worker's or thread's number; threads that share one are safe, slower
+  std::string_view resource;             // at most 256 bytes; empty: none
+  std::span<const std::uint32_t> tried;  // numbers of at most 7 cells this request already tried
+  const Mapped* mapping = nullptr;       // what the host's own look-up found; null: the snapshot's
+                                         // mappings decide
 };
 
 }  // namespace cellroute

@@ -26,10 +26,10 @@ struct CellFacts {
 
 // All that some set of flags and a risk band demand together.
 struct Requirement {
-  std::uint64_t certifications = 0;     // all of them
+  std::uint64_t certifications = 0;       // all of them
   RegionSet regions = RegionSet().set();  // one of them
-  std::uint8_t flag_encryption = 0;     // at least, for the flags' sake
-  std::uint8_t risk_encryption = 0;     // at least, for a REQUIRE risk rule's sake
+  std::uint8_t flag_encryption = 0;       // at least, for the flags' sake
+  std::uint8_t risk_encryption = 0;       // at least, for a REQUIRE risk rule's sake
   std::uint8_t preferred_encryption = 0;  // at least, if a cell that passes has it
 
   bool flags_pass(const CellFacts& cell) const noexcept {
@@ -39,7 +39,9 @@ struct Requirement {
   bool risk_passes(const CellFacts& cell) const noexcept {
     return cell.encryption >= risk_encryption;
   }
-  bool passes(const CellFacts& cell) const noexcept { return flags_pass(cell) && risk_passes(cell); }
+  bool passes(const CellFacts& cell) const noexcept {
+    return flags_pass(cell) && risk_passes(cell);
+  }
 };
 
 // Every set of flags, below and above the risk threshold, to its requirement. Sets that demand the
@@ -100,7 +102,8 @@ class Requirements {
     Requirement demand;
     const RiskRule& risk = topology.policy.risk;
     const std::uint8_t least = level(topology, risk.encryption);
-    (risk.mode == RiskMode::kRequire ? demand.risk_encryption : demand.preferred_encryption) = least;
+    (risk.mode == RiskMode::kRequire ? demand.risk_encryption : demand.preferred_encryption) =
+        least;
     return demand;
   }
 
@@ -125,9 +128,9 @@ class Requirements {
   }
 
   std::uint32_t intern(const Requirement& demand) {
-    auto key = std::make_tuple(demand.certifications, demand.regions.to_string(),
-                               demand.flag_encryption, demand.risk_encryption,
-                               demand.preferred_encryption);
+    auto key =
+        std::make_tuple(demand.certifications, demand.regions.to_string(), demand.flag_encryption,
+                        demand.risk_encryption, demand.preferred_encryption);
     const auto [at, added] = interned_.try_emplace(std::move(key), all_.size());
     if (added) all_.push_back(demand);
     return static_cast<std::uint32_t>(at->second);

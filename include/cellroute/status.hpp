@@ -14,15 +14,15 @@ namespace cellroute {
 // Zero is success; the numbers are part of the C ABI and only ever grow.
 enum class ErrorCode : std::int32_t {
   kOk = 0,
-  kInvalidArgument = -1,   // the caller's input breaks a rule; the text says which and where
-  kNotFound = -2,          // the thing named does not exist
-  kConflict = -3,          // a compare-and-set lost: the record has another revision
-  kUnavailable = -4,       // a store did not answer, or answered with an error; trying again may help
-  kRefused = -5,           // sound, but against a bound or a gate (older generation, moves too much)
-  kResourceExhausted = -6, // a table, a map or memory is full
-  kCorrupt = -7,           // stored bytes fail their check; trying again will not help
-  kUnsupported = -8,       // this store or build cannot do it
-  kWrongProcess = -9,      // the handle was opened before fork() and is used in the child
+  kInvalidArgument = -1,  // the caller's input breaks a rule; the text says which and where
+  kNotFound = -2,         // the thing named does not exist
+  kConflict = -3,         // a compare-and-set lost: the record has another revision
+  kUnavailable = -4,  // a store did not answer, or answered with an error; trying again may help
+  kRefused = -5,      // sound, but against a bound or a gate (older generation, moves too much)
+  kResourceExhausted = -6,  // a table, a map or memory is full
+  kCorrupt = -7,            // stored bytes fail their check; trying again will not help
+  kUnsupported = -8,        // this store or build cannot do it
+  kWrongProcess = -9,       // the handle was opened before fork() and is used in the child
 };
 
 // An error's code, and its text for people: what is wrong, where, and what to do.

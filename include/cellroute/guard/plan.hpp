@@ -20,7 +20,7 @@ namespace cellroute {
 struct KeyLimit {
   LimitRule rule;
   bool by_resource = false;
-  NameIndex overridden;              // key → place in `overrides`
+  NameIndex overridden;  // key → place in `overrides`
   std::vector<LimitRule> overrides;
 
   const LimitRule& rule_for(std::string_view key) const noexcept {
@@ -56,7 +56,9 @@ class GuardPlan {
   const CellRules& default_rules() const noexcept { return rules_[0]; }
 
   // 0 is no plan, the others are named by the limits; NameIndex::kNone where none does.
-  std::uint32_t plan_count() const noexcept { return static_cast<std::uint32_t>(of_plan_.size()) - 1; }
+  std::uint32_t plan_count() const noexcept {
+    return static_cast<std::uint32_t>(of_plan_.size()) - 1;
+  }
   std::uint32_t find_plan(std::string_view name) const noexcept { return plan_names_.find(name); }
 
   // The limits of a plan's keys, at most Guards::kMaxKeyCharges.

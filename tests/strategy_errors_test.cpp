@@ -111,6 +111,8 @@ TEST_CASE("slots must be a power of two within bounds, and reach for all cells")
     CHECK_THAT(refusal(kind, pool.members(), options), Contains("slots = 1024 for 1025 cells"));
     options.slots = 2'048;
     CHECK(Picker::build(kind, pool.members(), options).ok());
+    options.slots = 1 << 22;
+    CHECK(Picker::build(kind, Pool::of(2).members(), options).ok());
   }
 }
 

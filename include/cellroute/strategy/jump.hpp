@@ -23,14 +23,12 @@ namespace detail {
 // may fall just short of it, as for b + 1 = 49 and d = 49; this function tells when.
 constexpr bool jump_rounds_down(std::uint64_t candidates, std::uint64_t d) noexcept {
   // 2^31 / d as a double: 53 bits, ties to even; the power of two does not matter here.
-  if (std::has_single_bit(d)) return false;
   const auto width = static_cast<unsigned>(std::bit_width(d));
-  const Uint128 numerator = Uint128{1} << (width + 52);  // the quotient lies in (2^52, 2^53)
+  const Uint128 numerator = Uint128{1} << (width + 52);  // the quotient is in (2^52, 2^53]
   auto quotient = static_cast<std::uint64_t>(numerator / d);
   const auto remainder = static_cast<std::uint64_t>(numerator % d);
-  if (remainder * 2 > d) ++quotient;  // never a tie: d would be a power of two
-  // Short of the whole number by `gap` units of the product's last place; the product is a double
-  // again and reaches the whole number only if that is the nearest.
+  if (remainder * 2 > d) ++quotient;  // no tie: d would be a power of two
+  // The product becomes a double too: it reaches the whole number only if that is the nearest.
   const Uint128 product = Uint128{candidates} * quotient;
   const Uint128 whole = Uint128{candidates} * numerator / d;
   if (product >= whole) return false;

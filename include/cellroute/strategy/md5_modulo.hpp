@@ -38,7 +38,7 @@ class Md5Modulo {
   // (hi * 2^64 + lo) % n, term by term: n < 2^16, so nothing overflows.
   CellIndex pick(Point point) const noexcept {
     const std::uint64_t n = cells_.size();
-    const std::uint64_t two_to_64 = (UINT64_MAX % n + 1) % n;
+    const std::uint64_t two_to_64 = UINT64_MAX % n + 1;  // modulo n; n itself stands for 0
     return cells_[(point.hi % n * two_to_64 + point.lo % n) % n];
   }
 

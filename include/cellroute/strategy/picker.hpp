@@ -90,14 +90,10 @@ class Picker {
   // `hash` is hash_bytes(placement seed, key).
   static Point point(StrategyKind kind, std::string_view key, std::uint64_t hash) noexcept {
     switch (kind) {
-      case StrategyKind::kMd5Modulo:
-        return Md5Modulo::point(key, hash);
-      case StrategyKind::kKetama:
-        return Ketama::point(key, hash);
-      case StrategyKind::kKetamaNginx:
-        return KetamaNginx::point(key, hash);
-      default:
-        return {hash, 0};
+      case StrategyKind::kMd5Modulo: return Md5Modulo::point(key, hash);
+      case StrategyKind::kKetama: return Ketama::point(key, hash);
+      case StrategyKind::kKetamaNginx: return KetamaNginx::point(key, hash);
+      default: return {hash, 0};
     }
   }
 

@@ -50,7 +50,6 @@ class Preference {
       const CellIndex cell = cells_[rest_++];
       if (!picked(cell)) return cell;
     }
-    left_ = 0;
     return kNoCell;
   }
 

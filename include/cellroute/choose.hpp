@@ -54,8 +54,8 @@ inline void deny(Choice& choice, Status status, Reason reason) noexcept {
 }
 
 // Step 2: a mapped key's cell serves it or nobody does.
-[[gnu::noinline]] inline void choose_mapped(const Snapshot& snapshot, const Request& request,
-                                            const Mapped& mapped, Choice& choice) noexcept {
+inline void choose_mapped(const Snapshot& snapshot, const Request& request, const Mapped& mapped,
+                          Choice& choice) noexcept {
   const CompiledTopology& compiled = snapshot.compiled();
   choice.mapped = true;
   choice.cell = mapped.cell;
@@ -94,8 +94,8 @@ inline void deny(Choice& choice, Status status, Reason reason) noexcept {
 }
 
 // Steps 3 and 4: the pool of the key's class.
-[[gnu::always_inline]] inline void choose_pool(const Snapshot& snapshot, const Request& request,
-                                               Choice& choice) noexcept {
+CELLROUTE_HOT inline void choose_pool(const Snapshot& snapshot, const Request& request,
+                                      Choice& choice) noexcept {
   const CompiledTopology& compiled = snapshot.compiled();
   if (snapshot.path().unassigned == Unassigned::kReject) [[unlikely]] {
     return deny(choice, Status::kUnassigned, Reason::kUnassignedRejected);
@@ -119,8 +119,7 @@ inline void deny(Choice& choice, Status status, Reason reason) noexcept {
 }
 
 // Inlined into the path, where the compiler keeps a Choice in registers.
-[[gnu::always_inline]] inline Choice choose(const Snapshot& snapshot,
-                                            const Request& request) noexcept {
+CELLROUTE_HOT inline Choice choose(const Snapshot& snapshot, const Request& request) noexcept {
   Choice choice;
   if (!is_sound(snapshot, request)) [[unlikely]] {
     deny(choice, Status::kInvalidArgument, check_request(snapshot, request));

@@ -48,7 +48,7 @@ class Deciding {
            Decision& decision) noexcept
       : snapshot_(snapshot), guards_(guards), request_(request), now_(now), decision_(decision) {}
 
-  void decide() noexcept {
+  CELLROUTE_HOT void decide() noexcept {
     const Choice choice = choose(snapshot_, request_);
     decision_.generation = snapshot_.path().generation;
     decision_.epoch = choice.epoch;
@@ -72,7 +72,7 @@ class Deciding {
  private:
   const Policy& policy() const noexcept { return snapshot_.compiled().topology().policy; }
 
-  void answer_denied(const Choice& choice) noexcept {
+  CELLROUTE_COLD void answer_denied(const Choice& choice) noexcept {
     if (choice.mapped && choice.cell != kNoCell) decision_.cell = snapshot_.number_of(choice.cell);
     if (choice.reason == Reason::kAwaitsAssignment) propose(choice);
     if (choice.status == Status::kMigrating || choice.reason == Reason::kLookupUnknown) {
@@ -82,7 +82,7 @@ class Deciding {
 
   // The cell that a new key should have: by hash the first of its preference order, by load the
   // least loaded; never a full one.
-  void propose(const Choice& choice) noexcept {
+  CELLROUTE_COLD void propose(const Choice& choice) noexcept {
     const Pool& pool = snapshot_.compiled().pool(choice.pool);
     const Point point = Picker::point(pool.picker.kind(), request_.key, choice.hash);
     const CellIndex cell =
@@ -116,12 +116,12 @@ class Deciding {
     }
   }
 
-  bool tried(std::uint32_t number) const noexcept {
+  CELLROUTE_HOT bool tried(std::uint32_t number) const noexcept {
     return !request_.tried.empty() &&
            std::find(request_.tried.begin(), request_.tried.end(), number) != request_.tried.end();
   }
 
-  Admission ask(CellIndex cell) noexcept {
+  CELLROUTE_HOT Admission ask(CellIndex cell) noexcept {
     const std::uint32_t number = snapshot_.number_of(cell);
     const CellRules& rules = snapshot_.guards().rules(cell);
     if constexpr (kReserve) {
@@ -147,7 +147,7 @@ class Deciding {
 
   // A key whose state lives in `home` goes there or nowhere. Only where the home is sick may a READ
   // go to a replica; a home that is full or over its limits is not.
-  void serve_at_home(const Choice& choice, CellIndex home) noexcept {
+  CELLROUTE_HOT void serve_at_home(const Choice& choice, CellIndex home) noexcept {
     decision_.cell = snapshot_.number_of(home);
     if (!tried(decision_.cell)) {
       const Admission admission = ask(home);
@@ -164,7 +164,7 @@ class Deciding {
     if (request_.access == Access::kRead) serve_from_replica(choice, home);
   }
 
-  void serve_from_replica(const Choice& choice, CellIndex home) noexcept {
+  CELLROUTE_COLD void serve_from_replica(const Choice& choice, CellIndex home) noexcept {
     const CompiledTopology& compiled = snapshot_.compiled();
     const Requirement& requirement = compiled.requirements()[choice.requirement];
     for (const CellIndex replica : compiled.replicas(home)) {

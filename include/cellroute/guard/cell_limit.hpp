@@ -85,9 +85,9 @@ CELLROUTE_COLD inline bool borrow_credit(CellWords& cell, LaneWords& lane, const
 
 // Takes one request from limit `i` of a cell's rules. From credit it is one compare-and-set on the
 // lane's own line. Relaxed throughout: a count guards no other memory.
-inline bool take_cell_limit(CellWords& cell, LaneWords& lane, const LimitRule& rule,
-                            std::uint32_t i, Nanos now, CellLimitUndo& undo,
-                            Nanos& retry_after) noexcept {
+CELLROUTE_HOT inline bool take_cell_limit(CellWords& cell, LaneWords& lane, const LimitRule& rule,
+                                          std::uint32_t i, Nanos now, CellLimitUndo& undo,
+                                          Nanos& retry_after) noexcept {
   if (rule.credit != 0) {
     const std::uint64_t tag = credit_tag(rule, now);
     std::uint64_t held = lane.credits[i].load(std::memory_order_relaxed);

@@ -173,9 +173,10 @@ inline Admission Guards::available(std::uint32_t cell, const CellRules& rules,
   return answer;
 }
 
-inline Admission Guards::admit(std::uint32_t cell, std::uint32_t lane, const CellRules& rules,
-                               std::span<const KeyCharge> charges, Nanos now, Ticket& ticket,
-                               std::uint32_t cell_limits) noexcept {
+CELLROUTE_HOT inline Admission Guards::admit(std::uint32_t cell, std::uint32_t lane,
+                                             const CellRules& rules,
+                                             std::span<const KeyCharge> charges, Nanos now,
+                                             Ticket& ticket, std::uint32_t cell_limits) noexcept {
   Admission answer;
   ticket.cell = Ticket::kNoCell;
   guard::CellWords& state = region_.cell_words(cell);
@@ -242,10 +243,11 @@ inline bool Guards::reserve_limits(guard::CellWords& state, guard::LaneWords& la
   return false;
 }
 
-inline bool Guards::reserve_cell_limits(guard::CellWords& state, guard::LaneWords& lane,
-                                        const CellRules& rules, Nanos now,
-                                        std::uint32_t cell_limits,
-                                        Admission& admission) const noexcept {
+CELLROUTE_HOT inline bool Guards::reserve_cell_limits(guard::CellWords& state,
+                                                      guard::LaneWords& lane,
+                                                      const CellRules& rules, Nanos now,
+                                                      std::uint32_t cell_limits,
+                                                      Admission& admission) const noexcept {
   guard::CellLimitUndo undo[guard::kMaxCellLimits];
   std::uint32_t admitted = 0;
   for (std::uint32_t i = 0; i < rules.limit_count; ++i) {

@@ -113,7 +113,8 @@ CELLROUTE_COLD inline std::uint64_t turn_flight_on(CellWords& cell, std::uint64_
 }
 
 // The turn now. Acquire, for lend(): see step_flight().
-inline std::uint64_t flight_turn(CellWords& cell, std::uint64_t slot_ticks, Nanos now) noexcept {
+CELLROUTE_HOT inline std::uint64_t flight_turn(CellWords& cell, std::uint64_t slot_ticks,
+                                               Nanos now) noexcept {
   const std::uint64_t now_ticks = ticks(now);
   const std::uint64_t wheel = cell.flight_wheel.load(std::memory_order_acquire);
   if (((now_ticks - wheel) & kTickMask) < slot_ticks) return turn_of(wheel);
@@ -226,8 +227,8 @@ CELLROUTE_COLD inline bool enter_by_borrowing(CellWords& cell, LaneWords& lane,
 
 // Takes a place for a request; false where the cap is reached. One compare-and-set on the lane's
 // own line. Relaxed: a count guards no other memory.
-inline bool enter_flight(CellWords& cell, LaneWords& lane, const InFlightRules& rules, Nanos now,
-                         FlightTicket& ticket) noexcept {
+CELLROUTE_HOT inline bool enter_flight(CellWords& cell, LaneWords& lane, const InFlightRules& rules,
+                                       Nanos now, FlightTicket& ticket) noexcept {
   const std::uint64_t turn = flight_turn(cell, rules.slot, now);
   Word& slot = lane.flight[turn % kFlightSlots];
   std::uint64_t word = slot.load(std::memory_order_relaxed);

@@ -89,12 +89,9 @@ class Picker {
 
   // `hash` is hash_bytes(placement seed, key).
   static Point point(StrategyKind kind, std::string_view key, std::uint64_t hash) noexcept {
-    switch (kind) {
-      case StrategyKind::kMd5Modulo: return Md5Modulo::point(key, hash);
-      case StrategyKind::kKetama: return Ketama::point(key, hash);
-      case StrategyKind::kKetamaNginx: return KetamaNginx::point(key, hash);
-      default: return {hash, 0};
-    }
+    if (kind < StrategyKind::kMd5Modulo) [[likely]]
+      return {hash, 0};
+    return foreign_point(kind, key, hash);
   }
 
   // The j-th point derived from a key's own: mix(h, j); of a 32-bit point h the low 32 bits of
@@ -116,6 +113,15 @@ class Picker {
 
  private:
   using Table = detail::StrategyTable;
+
+  static Point foreign_point(StrategyKind kind, std::string_view key, std::uint64_t hash) noexcept {
+    switch (kind) {
+      case StrategyKind::kMd5Modulo: return Md5Modulo::point(key, hash);
+      case StrategyKind::kKetama: return Ketama::point(key, hash);
+      case StrategyKind::kKetamaNginx: return KetamaNginx::point(key, hash);
+      default: return {hash, 0};
+    }
+  }
 
   static constexpr const detail::StrategyTrait& trait(StrategyKind kind) noexcept {
     return detail::kStrategyTraits[static_cast<std::size_t>(kind)];

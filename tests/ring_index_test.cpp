@@ -16,10 +16,9 @@ using test::Random;
 // The first point at or after, else the first of all; of equal ones the lowest rank.
 template <class UInt>
 CellIndex by_definition(const std::vector<typename RingIndex<UInt>::Owned>& owned, UInt point) {
-  const typename RingIndex<UInt>::Owned* best = nullptr;
+  const typename RingIndex<UInt>::Owned* best = &owned.front();
   for (const auto& o : owned) {
     const UInt distance = static_cast<UInt>(o.point - point);  // around the ring
-    if (best == nullptr) best = &o;
     const UInt best_distance = static_cast<UInt>(best->point - point);
     if (distance < best_distance || (distance == best_distance && o.rank < best->rank)) best = &o;
   }

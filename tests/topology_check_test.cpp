@@ -90,6 +90,8 @@ TEST_CASE("names are unique among their kind", "[topology_check]") {
          [](Topology& t) { t.tiers[1].aliases = {"retail"}; });
   breaks("tiers[1].aliases[0]", "of another tier",
          [](Topology& t) { t.tiers[1].aliases = {"shop"}; });
+  breaks("tiers[1].aliases[0]", "has the character",
+         [](Topology& t) { t.tiers[1].aliases = {"a b"}; });
   breaks("tiers[0].aliases[1]", "or twice here", [](Topology& t) {
     t.tiers[0].aliases = {"x", "x"};
   });
@@ -164,7 +166,7 @@ TEST_CASE("capacity and load are exact in every JSON reader", "[topology_check]"
 TEST_CASE("endpoints are URLs, host:port or unix sockets", "[topology_check]") {
   for (const std::string good :
        {"https://a.example.com", "http://a:1", "https://a:65535/",
-        "grpc+tls://10.0.0.1:443/x/y%20z", "https://[::1]/", "https://[2001:db8::1]:8443/p",
+        "grpc+tls://10.0.0.1:443/x/y%20z", "https://[::1]/", "https://[2001:DB8:fa::1]:8443/p",
         "a.b:80", "cell_1:8080", "10.1.2.3:80", "[::ffff:1.2.3.4]:80", "[1:2:3:4:5:6:7:8]:1",
         "[::]:1", "[1::8]:1", "unix:/run/cell.sock", "https://a.example.com./",
         "[1:2:3:4:5:6:1.2.3.4]:1", "https://3.example"}) {
@@ -214,6 +216,10 @@ TEST_CASE("endpoints are URLs, host:port or unix sockets", "[topology_check]") {
                                 "[::1]",
                                 "[::1]80",
                                 "https://a\\b",
+                                "https://a<b",
+                                "https://a>b",
+                                "a_b://c",
+                                "a*b://c",
                                 "https://[1:2:3:4:5:6:7:1.2.3.4]"}) {
     CAPTURE(bad);
     breaks("cells[0].endpoint", check::quoted(bad),
@@ -466,6 +472,12 @@ TEST_CASE("a tier's and a cell's thresholds are checked with what they inherit",
     t.cells[0].breaker.slow_call = 0;
   });
   breaks("cells[0].breaker.probes", "from 1", [](Topology& t) { t.cells[0].breaker.probes = 0; });
+  // What is inherited is the policy's problem alone.
+  breaks("policy.breaker.failure_rate", "from 0 to 1", [](Topology& t) {
+    t.policy.breaker.failure_rate = 1001;
+    t.tiers[0].breaker.probes = 2;
+    t.cells[0].breaker.window = kSecond;
+  });
   breaks("tiers[1].breaker.window", "10 ns", [](Topology& t) { t.tiers[1].breaker.window = 1; });
 }
 
@@ -545,7 +557,11 @@ TEST_CASE("times, rates and tables are within bounds", "[topology_check]") {
          [](Topology& t) { t.policy.assignments.period = 0; });
   breaks("policy.assignments.requests", "at most",
          [](Topology& t) { t.policy.assignments.requests = UINT64_MAX; });
-  breaks("policy.limiter_entries", "from 1,024", [](Topology& t) { t.policy.limiter_entries = 1; });
+  for (const std::uint32_t entries : {1u << 10, 1u << 28}) {
+    keeps([&](Topology& t) { t.policy.limiter_entries = entries; });
+  }
+  breaks("policy.limiter_entries", "from 1,024",
+         [](Topology& t) { t.policy.limiter_entries = 1'023; });
   breaks("policy.limiter_entries", "to 268,435,456",
          [](Topology& t) { t.policy.limiter_entries = UINT32_MAX; });
   breaks("policy.max_table_bytes", "at least 1", [](Topology& t) { t.policy.max_table_bytes = 0; });

@@ -242,6 +242,42 @@ TEST_CASE("a claim left half-way is finished or comes to nothing") {
   }
 }
 
+TEST_CASE("a key whose idle entry was marked by a taker that died has its allowance all the same") {
+  const LimitRule rule = rule_of(LimitKind::kBucket, 3, 60 * kSecond);
+  for (const bool tag_was_raised : {false, true}) {
+    Room room(kOneSet);
+    const KeyLimiter& limiter = room.guards.limiter();
+    limiter.take(5, rule, kStart);
+    guard::LimiterEntry* entry = nullptr;
+    for (guard::LimiterEntry& any : room.guards.region().limiter_sets()[0].entries) {
+      if ((any.state >> 63) == 0 && any.state != 0) entry = &any;
+    }
+    REQUIRE(entry != nullptr);
+    entry->state = std::uint64_t{1} << 63 | 12'345;  // somebody's
+    if (tag_was_raised) entry->tag += 1;
+    int admitted = 0;
+    const Nanos later = kStart + 600 * kSecond;
+    for (int i = 0; i < 5; ++i) admitted += limiter.take(5, rule, later).admitted;
+    CHECK(admitted == 3);
+  }
+}
+
+TEST_CASE("a window that begins after the overflow was used begins used up") {
+  const LimitRule rule = rule_of(LimitKind::kWindow, 6, 60 * kSecond);
+  const LimitRule brief = rule_of(LimitKind::kBucket, 1, kSecond);
+  Room room(kOneSet);
+  const KeyLimiter& limiter = room.guards.limiter();
+  for (std::uint64_t key = 0; key < 15; ++key) limiter.take(mix(key), brief, kStart);
+  CHECK(limiter.take(99, rule, kStart).admitted);
+  // A request's part of the overflow is over, the period it counts in is not.
+  for (Nanos now = kStart + 25 * kSecond; now < kStart + 60 * kSecond; now += kSecond) {
+    CHECK(!limiter.take(99, rule, now).admitted);
+  }
+  int admitted = 0;
+  for (int i = 0; i < 10; ++i) admitted += limiter.take(99, rule, kStart + 110 * kSecond).admitted;
+  CHECK(admitted == 6);
+}
+
 TEST_CASE("killed processes leave a limiter that works and forgets nothing") {
   Room room(kOneSet);
   Memory counters(4096);

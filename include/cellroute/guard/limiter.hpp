@@ -17,6 +17,7 @@
 // one.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -85,10 +86,10 @@ class KeyLimiter {
     return sets_[static_cast<std::size_t>(scale(h, sets_.size()))];
   }
   static std::uint32_t home_of(std::uint64_t h) noexcept {
-    return static_cast<std::uint32_t>(h & 3) * 4;
+    return static_cast<std::uint32_t>(h & 15);
   }
   static std::uint64_t ident_of(std::uint64_t h, const LimitRule& rule) noexcept {
-    const std::uint64_t tag = h >> 2 & ((std::uint64_t{1} << 43) - 1);
+    const std::uint64_t tag = h >> 4 & ((std::uint64_t{1} << 43) - 1);
     return (tag == 0 ? 1 : tag) << 11 | rule.window.code;
   }
   static std::uint64_t next_tag(std::uint64_t ident, std::uint64_t tag) noexcept {
@@ -100,6 +101,7 @@ class KeyLimiter {
   }
   static bool idle(std::uint64_t tag, std::uint64_t state, Nanos now) noexcept;
   static std::uint32_t find(const Wanted& wanted) noexcept;
+  static void take_slowly(const Wanted& wanted, LimitTaken& out) noexcept;
   static bool take_entry(const Wanted& wanted, guard::LimiterEntry& entry,
                          LimitTaken& out) noexcept;
   static bool take_overflow(const Wanted& wanted, std::uint64_t claim, LimitTaken& out) noexcept;
@@ -117,32 +119,44 @@ inline LimitTaken KeyLimiter::take(std::uint64_t hash, const LimitRule& rule,
   if (sets_.empty()) return out;
   const std::uint64_t h = mix(hash ^ rule.signature);
   const Wanted wanted{set_of(h), ident_of(h, rule), home_of(h), rule, now};
-  constexpr int kAttempts = 32;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (const std::uint32_t at = find(wanted); at != 0) {
-      if (take_entry(wanted, wanted.set.entries[at], out)) return out;
-    }
-    // Acquire: the claim word is read before the key is looked for once more.
-    const std::uint64_t claim = wanted.set.entries[0].tag.load(std::memory_order_acquire);
-    if ((claim & kPending) != 0) {
-      finish_claim(wanted.set, claim);
-      continue;
-    }
-    if (find(wanted) != 0) continue;
-    if (claim_entry(wanted, claim) == Claim::kAgain) continue;
-    if (take_overflow(wanted, claim, out)) return out;
-  }
+  const std::uint32_t at = find(wanted);
+  if (at == 0 || !take_entry(wanted, wanted.set.entries[at], out)) take_slowly(wanted, out);
   return out;
 }
 
-// The entry that is the key's now; 0: none.
+// For a key without an entry, or one whose entry another thread changed just now.
+CELLROUTE_COLD inline void KeyLimiter::take_slowly(const Wanted& wanted, LimitTaken& out) noexcept {
+  constexpr int kAttempts = 32;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    // Acquire: the claim word is read before the key is looked for.
+    const std::uint64_t claim = wanted.set.entries[0].tag.load(std::memory_order_acquire);
+    if ((claim & kPending) != 0) {
+      finish_claim(wanted.set, claim);
+    } else if (const std::uint32_t at = find(wanted); at != 0) {
+      if (take_entry(wanted, wanted.set.entries[at], out)) return;
+    } else if (claim_entry(wanted, claim) == Claim::kFull) {
+      if (take_overflow(wanted, claim, out)) return;
+    }
+  }
+}
+
+// The entry that is the key's now; 0: none. A line at a time, the home's first, and without a
+// branch for each entry: where in a line a key is, nobody can predict.
 inline std::uint32_t KeyLimiter::find(const Wanted& wanted) noexcept {
-  for (std::uint32_t i = 0; i < guard::kSetEntries; ++i) {
-    const std::uint32_t at = (wanted.home + i) % guard::kSetEntries;
-    const guard::LimiterEntry& entry = wanted.set.entries[at];
-    const std::uint64_t tag = entry.tag.load(std::memory_order_acquire);
-    if (tag >> 9 != wanted.ident || at == 0) continue;
-    if (valid(tag, entry.state.load(std::memory_order_acquire))) return at;
+  for (std::uint32_t line = 0; line < guard::kSetEntries; line += 4) {
+    const std::uint32_t first = (wanted.home ^ line) & ~3u;
+    std::uint32_t found = 0;
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      const std::uint64_t tag = wanted.set.entries[first + i].tag.load(std::memory_order_acquire);
+      found |= static_cast<std::uint32_t>(tag >> 9 == wanted.ident) << i;
+    }
+    if (first == 0) found &= ~1u;  // the claim word
+    for (; found != 0; found &= found - 1) {
+      const std::uint32_t at = first + static_cast<std::uint32_t>(std::countr_zero(found));
+      const guard::LimiterEntry& entry = wanted.set.entries[at];
+      const std::uint64_t tag = entry.tag.load(std::memory_order_acquire);
+      if (valid(tag, entry.state.load(std::memory_order_acquire))) return at;
+    }
   }
   return 0;
 }
@@ -237,7 +251,7 @@ inline bool KeyLimiter::idle(std::uint64_t tag, std::uint64_t state, Nanos now) 
 inline KeyLimiter::Claim KeyLimiter::claim_entry(const Wanted& wanted,
                                                  std::uint64_t claim) noexcept {
   for (std::uint32_t i = 0; i < guard::kSetEntries; ++i) {
-    const std::uint32_t at = (wanted.home + i) % guard::kSetEntries;
+    const std::uint32_t at = wanted.home ^ i;
     guard::LimiterEntry& entry = wanted.set.entries[at];
     if (at == 0) continue;
     const std::uint64_t tag = entry.tag.load(std::memory_order_acquire);

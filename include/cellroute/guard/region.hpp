@@ -245,6 +245,7 @@ inline Result<std::uint32_t> GuardRegion::claim(std::string_view cell_id) {
 // Open addressing without removal: whoever looks for a hash walks the same way and meets it, or the
 // first free place, which one compare-and-set takes. Nothing can be left half-done.
 inline Result<std::uint32_t> GuardRegion::claim(std::uint64_t id_hash) {
+  if (id_hash == 0) id_hash = 1;  // as cell_id_hash(): 0 is a free place
   const std::uint32_t home = static_cast<std::uint32_t>(scale(mix(id_hash), geometry_.cells));
   for (std::uint32_t step = 0; step < geometry_.cells; ++step) {
     const std::uint32_t at = (home + step) % geometry_.cells;

@@ -219,7 +219,7 @@ TEST_CASE("old failures do not open a breaker that has just closed") {
   const Nanos ready = cell.open(kStart);
   CHECK(cell.call(false, ready));
   CHECK(cell.kind() == BreakerKind::kClosed);
-  for (int i = 0; i < 30; ++i) CHECK(cell.call(false, ready));
+  for (int i = 0; i < 10; ++i) CHECK(cell.call(false, ready));
   CHECK(cell.call(true, ready));
   CHECK(cell.kind() == BreakerKind::kClosed);
 }

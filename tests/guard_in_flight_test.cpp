@@ -103,7 +103,7 @@ TEST_CASE("an entry never reported leaves between seven eighths and all of the d
 TEST_CASE("late, second, empty and made-up tickets take nobody else's place") {
   Flight flight(100);
   FlightTicket old;
-  REQUIRE(flight.enter(0, kStart, old));
+  REQUIRE(flight.enter(1, kStart, old));
   std::vector<FlightTicket> tickets(5);
   const Nanos later = kStart + 2 * kDeadline;
   for (FlightTicket& ticket : tickets) REQUIRE(flight.enter(0, later, ticket));
@@ -112,7 +112,7 @@ TEST_CASE("late, second, empty and made-up tickets take nobody else's place") {
     flight.leave(lane, ticket);
     CHECK((flight.room.memory.copy() == before));
   };
-  unchanged_by(old, 0);                    // late
+  unchanged_by(old, 1);                    // late
   unchanged_by({}, 0);                     // empty
   unchanged_by(tickets[0], 1);             // of another lane
   unchanged_by({tickets[0].turn + 1}, 0);  // of a slot to come
@@ -148,6 +148,30 @@ TEST_CASE("a report in a later slot still frees its place") {
     REQUIRE(flight.enter(0, kStart + 7 * kSecond, ticket));
     CHECK(!flight.enter(0, kStart + 7 * kSecond, ticket));
   }
+}
+
+TEST_CASE("what a lane frees in a later slot is free for all lanes at once") {
+  Flight flight(16, 2);
+  REQUIRE(flight.rules.credit == 1);
+  std::vector<FlightTicket> tickets(16);
+  for (FlightTicket& ticket : tickets) REQUIRE(flight.enter(0, kStart, ticket));
+  const Nanos later = kStart + kDeadline / 4;
+  FlightTicket ticket;
+  CHECK(!flight.enter(1, later, ticket));
+  for (FlightTicket& held : tickets) flight.leave(0, held);
+  int entered = 0;
+  while (flight.enter(1, later, ticket)) ++entered;
+  CHECK(entered == 16);
+}
+
+TEST_CASE("a thread that slept cannot borrow from a slot that is over") {
+  Flight flight(16);
+  FlightTicket ticket;
+  REQUIRE(flight.enter(0, kStart, ticket));
+  const std::uint64_t over = guard::turn_of(flight.cell().flight_wheel);
+  REQUIRE(flight.enter(0, kStart + kDeadline / 4, ticket));
+  std::uint64_t count = 0;
+  CHECK(guard::lend(flight.cell(), over, 16, 1, count) == guard::Lending::kSlotClosed);
 }
 
 TEST_CASE("a clock that steps back frees nothing, and a corrected one sticks nowhere") {

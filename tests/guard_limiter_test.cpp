@@ -242,6 +242,33 @@ TEST_CASE("a claim left half-way is finished or comes to nothing") {
   }
 }
 
+TEST_CASE("limits that differ keep their own account of a key") {
+  Room room(kOneSet);
+  const LimitRule rules[] = {rule_of(LimitKind::kBucket, 3, kSecond),
+                             rule_of(LimitKind::kBucket, 3, 2 * kSecond),
+                             rule_of(LimitKind::kWindow, 3, kSecond)};
+  for (const LimitRule& rule : rules) {
+    int admitted = 0;
+    for (int i = 0; i < 5; ++i) admitted += room.guards.limiter().take(5, rule, kStart).admitted;
+    CHECK(admitted == 3);
+  }
+}
+
+TEST_CASE("a claim by one who looked before another claim comes to nothing") {
+  Room room(kOneSet);
+  const LimitRule rule = rule_of(LimitKind::kBucket, 3, 60 * kSecond);
+  guard::LimiterSet& set = room.guards.region().limiter_sets()[0];
+  const std::uint64_t seen = set.entries[0].tag;
+  room.guards.limiter().take(5, rule, kStart);
+  const std::uint64_t claim = set.entries[0].tag;
+  const guard::WantedEntry wanted{set, 12'345, 0, rule, kStart};
+  CHECK(guard::claim_entry(wanted, seen) == guard::EntryClaim::kAgain);
+  CHECK(set.entries[0].tag == claim);
+  CHECK(guard::find(wanted) == 0);
+  CHECK(guard::claim_entry(wanted, claim) == guard::EntryClaim::kAgain);
+  CHECK(guard::find(wanted) != 0);
+}
+
 TEST_CASE("a key whose idle entry was marked by a taker that died has its allowance all the same") {
   const LimitRule rule = rule_of(LimitKind::kBucket, 3, 60 * kSecond);
   for (const bool tag_was_raised : {false, true}) {

@@ -28,45 +28,6 @@
 
 namespace cellroute {
 
-// Errors: kInvalidArgument (rates above 1000, a window above 300 days, open times above 7 days, any
-// of them or the probe deadline below 1 ms, open_max below open, probes not 1 to 8, percent above
-// 100).
-inline Result<BreakerRules> compile_breaker(const BreakerPolicy& policy) {
-  const auto wrong = [](const char* text) { return invalid_argument(text); };
-  if (policy.failure_rate > 1000) return wrong("breaker.failure_rate must be at most 1");
-  if (policy.slow_rate > 1000) return wrong("breaker.slow_rate must be at most 1");
-  if (policy.slow_call < 0) return wrong("breaker.slow_call must not be negative");
-  if (policy.window < kMillisecond || policy.window > guard::kMaxSlot * guard::kTenths) {
-    return wrong("breaker.window must be between 1 ms and 300 days");
-  }
-  if (policy.open < kMillisecond || policy.open_max < policy.open ||
-      policy.open_max > guard::kMaxOpen) {
-    return wrong("breaker.open must be at least 1 ms, open_max not below it and at most 7 days");
-  }
-  if (policy.probes < 1 || policy.probes > guard::kMaxProbes) {
-    return wrong("breaker.probes must be between 1 and 8");
-  }
-  if (policy.probe_deadline < kMillisecond || policy.probe_deadline > guard::kMaxSlot) {
-    return wrong("breaker.probe_deadline must be between 1 ms and 30 days");
-  }
-  if (policy.max_ejected_percent > 100) {
-    return wrong("breaker.max_ejected_percent must be at most 100");
-  }
-  BreakerRules rules;
-  rules.consecutive_failures = policy.consecutive_failures;
-  rules.failure_rate = policy.failure_rate;
-  rules.slow_rate = policy.slow_call == 0 ? 0 : policy.slow_rate;
-  rules.minimum_calls = policy.minimum_calls == 0 ? 1 : policy.minimum_calls;
-  rules.slow_call = policy.slow_call;
-  rules.tenth = guard::tick_count(policy.window / guard::kTenths);
-  rules.open = policy.open;
-  rules.open_max = policy.open_max;
-  rules.probes = policy.probes;
-  rules.probe_deadline = guard::tick_count(policy.probe_deadline);
-  rules.max_ejected_percent = policy.max_ejected_percent;
-  return rules;
-}
-
 // The breaker's part of a ticket.
 struct BreakerTicket {
   std::uint32_t generation = 0;
@@ -77,29 +38,6 @@ struct BreakerTicket {
 enum class BreakerAnswer : std::uint8_t { kPass, kOpen, kProbesTaken };
 
 namespace guard {
-
-// A probe's place: taken (bit 63), breaker generation (16 bits), use (7), start (40 bits of ticks).
-inline constexpr std::uint64_t kTaken = std::uint64_t{1} << 63;
-inline constexpr std::uint64_t kUseMask = std::uint64_t{127} << 40;
-constexpr std::uint64_t probe_word(std::uint64_t was, std::uint32_t generation,
-                                   Nanos now) noexcept {
-  return kTaken | std::uint64_t{generation & kGenerationMask} << 47 |
-         ((was + (std::uint64_t{1} << 40)) & kUseMask) | ticks(now);
-}
-constexpr std::uint32_t probe_generation(std::uint64_t word) noexcept {
-  return static_cast<std::uint32_t>(word >> 47) & kGenerationMask;
-}
-
-// Ticks until the probe in this place is given up; 0: the place is free. A probe that seems to have
-// begun more than a deadline from now began before the clock was corrected, and is given up too.
-constexpr std::uint64_t probe_ticks_left(std::uint64_t word, std::uint64_t deadline,
-                                         Nanos now) noexcept {
-  if ((word & kTaken) == 0) return 0;
-  const std::uint64_t elapsed = (ticks(now) - word) & kTickMask;
-  if (elapsed < deadline) return deadline - elapsed;
-  const std::uint64_t back = kTickMask + 1 - elapsed;
-  return back <= deadline ? deadline : 0;
-}
 
 constexpr Nanos in_nanos(std::uint64_t tick_number) noexcept {
   return static_cast<Nanos>(tick_number << kTickShift);

@@ -12,7 +12,18 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace cellroute::guard {
+namespace cellroute {
+
+struct GuardGeometry {
+  std::uint32_t cells = 1024;  // the directory's capacity, 1 to 65,535; cells that ever were count
+  std::uint32_t lanes = 1;     // 1 to 4,096: workers × threads that route at once
+  std::uint32_t limiter_entries = 1u << 20;  // 16 bytes each; rounded up to sets of 16; 0: no keyed
+                                             // limits. One entry in 16 is a set's overflow
+
+  friend bool operator==(const GuardGeometry&, const GuardGeometry&) = default;
+};
+
+namespace guard {
 
 // The path of a request is one function (HOT); what it seldom needs is kept out of it (COLD).
 #if defined(__GNUC__)
@@ -104,4 +115,42 @@ static_assert(sizeof(LaneWords) == 128);
 static_assert(sizeof(LimiterEntry) == 16);
 static_assert(sizeof(LimiterSet) == 256);
 
-}  // namespace cellroute::guard
+inline constexpr std::uint32_t kMaxRegionCells = 65'535;
+inline constexpr std::uint32_t kMaxLanes = 4'096;
+inline constexpr std::uint32_t kMaxLimiterEntries = 1u << 30;
+
+// Where each part begins, for a geometry within bounds. 64-bit sums cannot overflow: the parts are
+// at most 32 MiB, 128 GiB and 16 GiB.
+struct Offsets {
+  explicit Offsets(const GuardGeometry& g) noexcept
+      : cells(sizeof(RegionHeader) + (std::uint64_t{g.cells} * 8 + kLine - 1) / kLine * kLine),
+        lanes(cells + std::uint64_t{g.cells} * sizeof(CellWords)),
+        sets(lanes + std::uint64_t{g.lanes} * g.cells * sizeof(LaneWords)),
+        end(sets + std::uint64_t{g.limiter_entries} / kSetEntries * sizeof(LimiterSet)) {}
+
+  std::uint64_t directory = sizeof(RegionHeader);
+  std::uint64_t cells;
+  std::uint64_t lanes;
+  std::uint64_t sets;
+  std::uint64_t end;
+};
+
+inline bool in_bounds(const GuardGeometry& g) noexcept {
+  return g.cells >= 1 && g.cells <= kMaxRegionCells && g.lanes >= 1 && g.lanes <= kMaxLanes &&
+         g.limiter_entries <= kMaxLimiterEntries;
+}
+
+inline GuardGeometry rounded(GuardGeometry geometry) noexcept {
+  geometry.limiter_entries =
+      (geometry.limiter_entries + kSetEntries - 1) / kSetEntries * kSetEntries;
+  return geometry;
+}
+
+// The first writer's value holds; false where that is another than `value`.
+inline bool settle(Word& word, std::uint64_t value) noexcept {
+  std::uint64_t found = 0;
+  return word.compare_exchange_strong(found, value) || found == value;
+}
+
+}  // namespace guard
+}  // namespace cellroute

@@ -19,15 +19,6 @@
 
 namespace cellroute {
 
-struct GuardGeometry {
-  std::uint32_t cells = 1024;  // the directory's capacity, 1 to 65,535; cells that ever were count
-  std::uint32_t lanes = 1;     // 1 to 4,096: workers × threads that route at once
-  std::uint32_t limiter_entries = 1u << 20;  // 16 bytes each; rounded up to sets of 16; 0: no keyed
-                                             // limits. One entry in 16 is a set's overflow
-
-  friend bool operator==(const GuardGeometry&, const GuardGeometry&) = default;
-};
-
 // What the directory knows a cell by. Two ids of one topology with the same hash cannot both have a
 // number: compile() refuses such a topology. Never 0.
 inline std::uint64_t cell_id_hash(std::string_view cell_id) noexcept {
@@ -40,9 +31,7 @@ inline std::uint64_t cell_id_hash(std::string_view cell_id) noexcept {
 // view: copies refer to the same memory.
 class GuardRegion {
  public:
-  static constexpr std::uint32_t kMaxRegionCells = 65'535;
-  static constexpr std::uint32_t kMaxLanes = 4'096;
-  static constexpr std::uint32_t kMaxLimiterEntries = 1u << 30;
+  static constexpr std::uint32_t kMaxRegionCells = guard::kMaxRegionCells;
 
   // What a region of this geometry needs; 0 where the geometry breaks a bound.
   static std::size_t bytes(const GuardGeometry& geometry) noexcept;
@@ -121,43 +110,6 @@ class GuardRegion {
   std::uint64_t seed_ = 0;
 };
 
-namespace guard {
-
-// Where each part begins, for a geometry within bounds. 64-bit sums cannot overflow: the parts are
-// at most 32 MiB, 128 GiB and 16 GiB.
-struct Offsets {
-  explicit Offsets(const GuardGeometry& g) noexcept
-      : cells(sizeof(RegionHeader) + (std::uint64_t{g.cells} * 8 + kLine - 1) / kLine * kLine),
-        lanes(cells + std::uint64_t{g.cells} * sizeof(CellWords)),
-        sets(lanes + std::uint64_t{g.lanes} * g.cells * sizeof(LaneWords)),
-        end(sets + std::uint64_t{g.limiter_entries} / kSetEntries * sizeof(LimiterSet)) {}
-
-  std::uint64_t directory = sizeof(RegionHeader);
-  std::uint64_t cells;
-  std::uint64_t lanes;
-  std::uint64_t sets;
-  std::uint64_t end;
-};
-
-inline bool in_bounds(const GuardGeometry& g) noexcept {
-  return g.cells >= 1 && g.cells <= GuardRegion::kMaxRegionCells && g.lanes >= 1 &&
-         g.lanes <= GuardRegion::kMaxLanes && g.limiter_entries <= GuardRegion::kMaxLimiterEntries;
-}
-
-inline GuardGeometry rounded(GuardGeometry geometry) noexcept {
-  geometry.limiter_entries =
-      (geometry.limiter_entries + kSetEntries - 1) / kSetEntries * kSetEntries;
-  return geometry;
-}
-
-// The first writer's value holds; false where that is another than `value`.
-inline bool settle(Word& word, std::uint64_t value) noexcept {
-  std::uint64_t found = 0;
-  return word.compare_exchange_strong(found, value) || found == value;
-}
-
-}  // namespace guard
-
 inline std::size_t GuardRegion::bytes(const GuardGeometry& geometry) noexcept {
   if (!guard::in_bounds(geometry)) return 0;
   return static_cast<std::size_t>(guard::Offsets(guard::rounded(geometry)).end);
@@ -194,7 +146,7 @@ inline Result<GuardRegion> GuardRegion::create(std::span<std::byte> memory,
   const GuardGeometry g = guard::rounded(geometry);
   if (!guard::in_bounds(geometry)) {
     return invalid_argument("guard region: 1 to 65,535 cells, 1 to 4,096 lanes, at most " +
-                            std::to_string(kMaxLimiterEntries) + " limiter entries");
+                            std::to_string(guard::kMaxLimiterEntries) + " limiter entries");
   }
   if (Error error = check_memory(memory, bytes(g)); !error.ok()) return error;
   auto& header = *reinterpret_cast<guard::RegionHeader*>(memory.data());
@@ -227,7 +179,7 @@ inline Result<GuardRegion> GuardRegion::attach(std::span<std::byte> memory) {
   const std::uint64_t packed = header.geometry.load();
   const std::uint64_t sets = header.limiter.load() - 1;
   GuardGeometry g{static_cast<std::uint32_t>(packed >> 32), static_cast<std::uint32_t>(packed), 0};
-  if (sets > kMaxLimiterEntries / guard::kSetEntries) {
+  if (sets > guard::kMaxLimiterEntries / guard::kSetEntries) {
     return Error(ErrorCode::kCorrupt, "the guard region's limiter is out of bounds");
   }
   g.limiter_entries = static_cast<std::uint32_t>(sets * guard::kSetEntries);

@@ -196,7 +196,7 @@ void damage_value(const std::string& path, int number,
                   const std::function<void(std::string&)>& damage) {
   RawLmdb store(path);
   store.change([&](MDB_txn* transaction) {
-    const std::string name = "\x01k" + std::to_string(number);
+    const std::string name = "\xf1k" + std::to_string(number);
     const MDB_dbi records = RawLmdb::tree(transaction, nullptr);
     MDB_val key = raw(name);
     MDB_val value{};
@@ -265,7 +265,7 @@ TEST_CASE("lmdb: an index that lost an entry, or names nothing, is found when it
       REQUIRE(mdb_del(transaction, RawLmdb::tree(transaction, "changes", MDB_INTEGERKEY), &key,
                       nullptr) == 0);
       key = raw("cell-a");
-      MDB_val value = raw("\x01nobody");
+      MDB_val value = raw("\xf1nobody");
       REQUIRE(mdb_put(transaction, RawLmdb::tree(transaction, "cells", MDB_DUPSORT), &key, &value,
                       0) == 0);
     });

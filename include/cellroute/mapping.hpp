@@ -80,16 +80,25 @@ struct MappingRecord {
   }
 };
 
+namespace detail {
+
+inline constexpr std::array<bool, 256> kMappedNameBytes = [] {
+  std::array<bool, 256> allowed{};
+  for (unsigned byte = '!'; byte <= '~'; ++byte) {
+    allowed[byte] = byte != '"' && byte != '\\' && byte != '{' && byte != '}' && byte != ',';
+  }
+  return allowed;
+}();
+
+}  // namespace detail
+
 // A cell id, tier, region, plan or flag as a topology may spell it: 1 to 128 visible ASCII bytes
 // other than " \ { } and comma.
 constexpr bool mapped_name_ok(std::string_view name) noexcept {
   if (name.empty() || name.size() > kMaxMappedNameBytes) return false;
-  for (const char c : name) {
-    if (c <= ' ' || c > '~' || c == '"' || c == '\\' || c == '{' || c == '}' || c == ',') {
-      return false;
-    }
-  }
-  return true;
+  bool ok = true;
+  for (const char c : name) ok &= detail::kMappedNameBytes[static_cast<unsigned char>(c)];
+  return ok;
 }
 
 // The first rule that `record` breaks, as a text without the key; null if it breaks none. Stores

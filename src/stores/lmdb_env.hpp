@@ -23,7 +23,7 @@
 namespace cellroute::stores {
 
 // The trees of the file. Records lie in the unnamed one, which a transaction finds without a
-// look-up of its root; the names of the others lie there too, behind every record.
+// look-up of its root; the names of the others lie there too, before every record.
 struct LmdbTrees {
   MDB_dbi records = 0;  // store key → sequence number, checksum and record
   MDB_dbi cells = 0;    // cell → store keys of the records that are or go there (sorted)

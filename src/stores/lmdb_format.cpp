@@ -8,7 +8,7 @@
 namespace cellroute::stores {
 namespace {
 
-// Before every record's key, whose first byte is at least 1.
+// Before every other key of the tree.
 MDB_val format_key() {
   static char key[] = {'\0'};
   return {sizeof key, key};

@@ -15,12 +15,13 @@ namespace cellroute::stores {
 
 inline constexpr std::size_t kMaxStoreKeyBytes = 511;
 
-// The first byte of a store key.
+// The first byte of a store key: behind the names of the other trees, and short keys last, so that
+// keys which come in order can be appended to full pages.
 //   kShortKey  the key itself follows, at most 510 bytes
 //   kLongKey   16 bytes of hash and a number of 4 follow: keys of one hash have different numbers,
 //              and the record tells which key it is of
-inline constexpr char kShortKey = 1;
-inline constexpr char kLongKey = 2;
+inline constexpr char kLongKey = '\xf0';
+inline constexpr char kShortKey = '\xf1';
 inline constexpr std::size_t kLongKeyHashBytes = 16;
 inline constexpr std::size_t kLongStoreKeyBytes = 1 + kLongKeyHashBytes + 4;
 

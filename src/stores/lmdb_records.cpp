@@ -155,7 +155,17 @@ int LmdbRecords::feed_state(LmdbFormat& format, std::uint64_t& last_sequence) {
 
 int LmdbRecordsWriter::begin() {
   LmdbFormat format;
-  return feed_state(format, last_sequence_);
+  int code = feed_state(format, last_sequence_);
+  if (code != 0) return code;
+  MDB_cursor* cursor = nullptr;
+  code = mdb_cursor_open(transaction_, trees_.records, &cursor);
+  if (code != 0) return code;
+  MDB_val key{};
+  MDB_val value{};
+  code = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+  if (code == 0) last_key_ = view(key);
+  mdb_cursor_close(cursor);
+  return code;
 }
 
 int LmdbRecordsWriter::put(const MappingRecord& record, std::uint64_t expected) {
@@ -188,7 +198,11 @@ int LmdbRecordsWriter::write_record(StoreKey& store_key) {
   value_ += message_;
   MDB_val key = store_key.value();
   MDB_val value = mdb_value(value_);
-  return mdb_put(transaction_, trees_.records, &key, &value, 0);
+  if (store_key.bytes() <= last_key_) {
+    return mdb_put(transaction_, trees_.records, &key, &value, 0);
+  }
+  last_key_ = store_key.bytes();
+  return mdb_put(transaction_, trees_.records, &key, &value, MDB_APPEND);
 }
 
 // An index that lacks what a record says it has.

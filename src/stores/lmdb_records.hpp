@@ -92,6 +92,7 @@ class LmdbRecordsWriter : public LmdbRecords {
   static int damaged_if_missing(int code);
 
   std::uint64_t last_sequence_ = 0;
+  std::string last_key_;  // no store key of the file is above it
   MappingRecord stored_;
   MappingRecord fresh_;
   std::string message_;

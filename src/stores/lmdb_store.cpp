@@ -218,22 +218,20 @@ Result<Page> LmdbStore::scan(const Cursor& cursor, std::size_t limit, Nanos now)
   LmdbRecords reading = records(reader);
   TreeCursor at(reader.transaction(), env_->trees().records);
   std::string place(*after);
-  const auto inside = [&at](int code) {  // other things lie behind the records
-    return code == 0 && !stores::store_key_ok(view(at.key)) ? MDB_NOTFOUND : code;
-  };
-  at.key = input(cursor.empty() ? std::string_view(&stores::kShortKey, 1) : *after);
-  int code = inside(at.move(MDB_SET_RANGE));
-  if (code == 0 && view(at.key) == *after) code = inside(at.move(MDB_NEXT));
+  at.key = input(cursor.empty() ? std::string_view(&stores::kLongKey, 1) : *after);
+  int code = at.move(MDB_SET_RANGE);
+  if (code == 0 && view(at.key) == *after) code = at.move(MDB_NEXT);
   Result<Page> page = fill(
       reading, code, limit,
       [&](MappingRecord& record, bool& wanted) {
         std::uint64_t sequence = 0;
+        if (!stores::store_key_ok(view(at.key))) return MDB_CORRUPTED;
         place = view(at.key);
         const int read = reading.read_value(place, view(at.value), record, sequence);
         wanted = record.answer(now) == Answer::kFound;
         return read;
       },
-      [&] { return inside(at.move(MDB_NEXT)); });
+      [&] { return at.move(MDB_NEXT); });
   if (page.ok()) page->next = place.empty() ? cursor : scope.make(place);
   return page;
 }

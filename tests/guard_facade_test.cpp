@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <atomic>
-#include <csignal>
 #include <cstring>
 #include <random>
 
@@ -415,13 +414,9 @@ TEST_CASE("workers killed at any moment leave guards that hold and recover") {
   };
   std::mt19937_64 random(9);
   for (std::uint32_t round = 0; round < 30; ++round) {
-    const pid_t child = fork();
-    if (child == 0) _exit(work(round % 4, UINT32_MAX));
+    const pid_t child = start_child([&] { return work(round % 4, UINT32_MAX); });
     for (volatile std::uint64_t spin = random() % 2'000'000; spin > 0;) spin = spin - 1;
-    kill(child, SIGKILL);
-    int status = 0;
-    waitpid(child, &status, 0);
-    CHECK(WIFSIGNALED(status));
+    kill_at_once(child);
   }
   // Two hours on, whatever was left behind is over: the full cap, probes, keys.
   Guards guards(*GuardRegion::attach(memory.span()));

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <atomic>
-#include <csignal>
 #include <random>
 
 #include "guard_memory.hpp"
@@ -262,18 +261,16 @@ TEST_CASE("what killed processes held comes back within a deadline") {
   Flight flight(64);
   for (int round = 0; round < 12; ++round) {
     const Nanos now = kStart + round * 3 * kSecond;
-    const pid_t child = fork();
-    if (child == 0) {
+    const pid_t child = start_child([&]() -> int {
       std::vector<FlightTicket> held(40);
       for (Nanos at = now;; at += kMillisecond) {
-        for (FlightTicket& ticket : held)
-          flight.enter(static_cast<std::uint32_t>(at % 4), at, ticket);
-        for (FlightTicket& ticket : held) flight.leave(static_cast<std::uint32_t>(at % 4), ticket);
+        const auto lane = static_cast<std::uint32_t>(at / kMillisecond % 4);
+        for (FlightTicket& ticket : held) flight.enter(lane, at, ticket);
+        for (FlightTicket& ticket : held) flight.leave(lane, ticket);
       }
-    }
+    });
     for (volatile int spin = 0; spin < 200'000 * (round % 4 + 1);) spin = spin + 1;
-    kill(child, SIGKILL);
-    waitpid(child, nullptr, 0);
+    kill_at_once(child);
     CHECK(flight.count() <= 64);
   }
   // However far the children's time went, a deadline after it all is free again.

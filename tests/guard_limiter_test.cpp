@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <atomic>
-#include <csignal>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -311,8 +310,7 @@ TEST_CASE("killed processes leave a limiter that works and forgets nothing") {
   auto* admitted = reinterpret_cast<std::atomic<std::uint64_t>*>(counters.span().data());
   const LimitRule rule = rule_of(LimitKind::kBucket, 50, 3600 * kSecond);
   for (std::uint64_t round = 0; round < 14; ++round) {
-    const pid_t child = fork();
-    if (child == 0) {
+    const pid_t child = start_child([&]() -> int {
       for (;;) {
         for (const std::uint64_t key : {mix(round), mix(100 + round % 3)}) {
           if (room.guards.limiter().take(key, rule, kStart).admitted && key == mix(round)) {
@@ -320,14 +318,13 @@ TEST_CASE("killed processes leave a limiter that works and forgets nothing") {
           }
         }
       }
-    }
+    });
     for (int i = 0; i < 20; ++i) {
       if (room.guards.limiter().take(mix(round), rule, kStart).admitted) {
         admitted[round].fetch_add(1);
       }
     }
-    kill(child, SIGKILL);
-    waitpid(child, nullptr, 0);
+    kill_at_once(child);
     for (int i = 0; i < 60; ++i) {
       if (room.guards.limiter().take(mix(round), rule, kStart).admitted) {
         admitted[round].fetch_add(1);

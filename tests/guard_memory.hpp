@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -49,14 +50,34 @@ struct Room {
   Guards guards;
 };
 
-// Runs `work` in a child and says how it exited; -1 where it did not exit by itself.
+// Starts a child that ends with what `work` returns, and of itself after a minute.
 template <class Work>
-int in_child(const Work& work) {
+pid_t start_child(const Work& work) {
   const pid_t child = fork();
-  if (child == 0) _exit(work());
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    alarm(60);
+    _exit(work());
+  }
+  return child;
+}
+
+// How it exited; -1 where it was killed.
+inline int wait_for(pid_t child) {
   int status = 0;
   waitpid(child, &status, 0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+inline void kill_at_once(pid_t child) {
+  REQUIRE(child > 0);
+  kill(child, SIGKILL);
+  CHECK(wait_for(child) == -1);
+}
+
+template <class Work>
+int in_child(const Work& work) {
+  return wait_for(start_child(work));
 }
 
 template <class Work>

@@ -162,19 +162,13 @@ TEST_CASE("processes that create one region at once share it") {
   Memory memory(GuardRegion::bytes(geometry));
   std::vector<pid_t> children;
   for (int i = 0; i < 8; ++i) {
-    const pid_t child = fork();
-    if (child == 0) {
+    children.push_back(start_child([&] {
       Result<GuardRegion> region =
           GuardRegion::create(memory.span(), geometry, static_cast<std::uint64_t>(100 + i));
-      _exit(region && region->claim("cell-" + std::to_string(i % 4)) ? 0 : 1);
-    }
-    children.push_back(child);
+      return region && region->claim("cell-" + std::to_string(i % 4)) ? 0 : 1;
+    }));
   }
-  for (const pid_t child : children) {
-    int status = 1;
-    waitpid(child, &status, 0);
-    CHECK(status == 0);
-  }
+  for (const pid_t child : children) CHECK(wait_for(child) == 0);
   Result<GuardRegion> region = GuardRegion::attach(memory.span());
   REQUIRE(region);
   std::size_t claimed = 0;

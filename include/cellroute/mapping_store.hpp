@@ -110,9 +110,10 @@ class MappingStore {
   // read anew from an empty cursor, and drop what that does not bring.
   virtual Result<Page> changes(const Cursor& cursor, std::size_t limit) = 0;
 
-  // Forgets, for good, at most `limit` (at least 1) records that expired at or before `before`;
-  // returns how many. Their keys' revisions and epochs begin anew, so `before` must lie further
-  // back than any cached answer, token or feed reader can. 0 from stores that do it by themselves.
+  // Forgets, for good, at most `limit` (at least 1; kMaxPageRecords whatever is asked) records that
+  // expired at or before `before`; returns how many. Their keys' revisions and epochs begin anew,
+  // so `before` must lie further back than any cached answer, token or feed reader can. 0 from
+  // stores that do it by themselves.
   virtual Result<std::size_t> purge(Nanos before, std::size_t limit) = 0;
 
  protected:

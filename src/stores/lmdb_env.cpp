@@ -77,7 +77,11 @@ std::size_t whole_pages(std::size_t bytes) {
 LmdbEnv::~LmdbEnv() {
   // A child of fork() closes nothing: closing the inherited descriptors would drop the locks on the
   // same files of a store that the child has opened since.
-  if (env_ == nullptr || !fork_.same_process()) return;
+  if (!fork_.same_process()) {
+    writer_.abandon();
+    return;
+  }
+  if (env_ == nullptr) return;
   for (Slot& slot : slots_) {
     if (slot.transaction != nullptr) mdb_txn_abort(slot.transaction);
   }

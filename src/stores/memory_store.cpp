@@ -114,8 +114,9 @@ class MemoryStore final : public MappingStore {
   Result<std::size_t> purge(Nanos before, std::size_t limit) override {
     if (Error error = check_page(limit); !error.ok()) return error;
     const std::unique_lock lock(mutex_);
+    const std::size_t most = std::min(limit, kMaxPageRecords);
     std::size_t purged = 0;
-    while (purged < limit && !by_expiry_.empty() && by_expiry_.begin()->first.first <= before) {
+    while (purged < most && !by_expiry_.empty() && by_expiry_.begin()->first.first <= before) {
       Entry& entry = *by_expiry_.begin()->second;
       if (entry.record.deleted) forgotten_through_ = std::max(forgotten_through_, entry.sequence);
       unlink(entry);

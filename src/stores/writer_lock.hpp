@@ -23,6 +23,10 @@ class WriterLock {
   WriterLock(const WriterLock&) = delete;
   WriterLock& operator=(const WriterLock&) = delete;
 
+  // In a child of fork(): leaves the descriptor open, because closing it would drop the lock that
+  // the child may have taken by another WriterLock since.
+  void abandon() noexcept { descriptor_ = -1; }
+
   // Makes the file (0600) if it is missing. Once, before all else.
   Error open(const std::string& path, const std::string& directory);
 

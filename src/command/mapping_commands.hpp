@@ -1,0 +1,23 @@
+// The parts of `cellroute mapping`.
+#pragma once
+
+#include <string>
+
+#include "command/base64.hpp"
+#include "command/command.hpp"
+
+namespace cellroute::command {
+
+void add_put(CLI::App& mapping, Context& context);
+void add_import(CLI::App& mapping, Context& context);
+
+// The one key that a sub-command is about.
+struct OneKey {
+  KeyArguments arguments;
+  bool base64 = false;
+
+  void add_to(CLI::App& command);
+  Result<std::string> get(Context& context) const;
+};
+
+}  // namespace cellroute::command

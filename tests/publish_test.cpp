@@ -21,7 +21,7 @@ Topology generation(std::uint64_t number, std::vector<Cell> with) {
 
 TEST_CASE("publish: an older or equal generation is refused, the last good one serves on") {
   Served served(generation(5, cells(20)));
-  for (const std::uint64_t number : {1, 4, 5}) {
+  for (const std::uint64_t number : {1u, 4u, 5u}) {
     const Error error = served.try_publish(generation(number, cells(20)));
     CHECK(error.code() == ErrorCode::kRefused);
     CHECK(error.text().find("is not newer than 5") != std::string::npos);

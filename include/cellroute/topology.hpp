@@ -50,7 +50,7 @@ struct BreakerPolicy {
   Nanos open = 30 * kSecond;  // the first open time; doubles with each opening in a row
   Nanos open_max = 300 * kSecond;
   std::uint32_t probes = 3;
-  Nanos probe_deadline = 5 * kSecond;      // an unreported probe is given up as failed after this
+  Nanos probe_deadline = 5 * kSecond;      // an unreported probe counts as lost after this
   std::uint32_t max_ejected_percent = 50;  // of a tier and region; limits STATELESS spill only
   std::vector<std::uint16_t> failure_statuses = {502, 503, 504};
 

@@ -249,6 +249,15 @@ TEST_CASE("output: JSON strings escape what must be escaped") {
   std::string text;
   append_json_string(std::string("a\"\\\n\x01\x7f\0é", 9), text);
   CHECK(text.substr(0, 24) == "\"a\\\"\\\\\\n\\u0001\\u007f\\u00");
+  for (int byte = 0; byte < 256; ++byte) {
+    for (std::size_t at = 0; at < 19; ++at) {
+      std::string key(19, '~');
+      key[at] = static_cast<char>(byte);
+      const bool plain = byte >= 0x20 && byte <= 0x7e && byte != '"' && byte != '\\';
+      REQUIRE(plain_json(key) == plain);
+    }
+  }
+  CHECK(plain_json(""));
   CHECK(is_utf8("é"));
   CHECK_FALSE(is_utf8("\xc3"));
   CHECK(printable(std::string("a\\\x1b\0", 4)) == "a\\\\\\x1b\\x00");

@@ -125,7 +125,8 @@ void CsvReader::skip_line() {
   if (!skipping_) ++line_;
 }
 
-Error CsvReader::read_header() {
+// Uses the batch for its texts.
+Error CsvReader::read_header(Batch& batch) {
   while (!input_->at_end() && next_row() == CsvRow::Found::kUnfinished) {
     if (Error error = input_->fill(); !error.ok()) return error;
   }
@@ -134,7 +135,6 @@ Error CsvReader::read_header() {
     return invalid_argument(where +
                             "the first line must name the columns, such as key,tier,region");
   }
-  Batch batch;
   for (std::size_t i = 0; i < row_.size(); ++i) {
     const std::string_view name = row_.text(i, batch);
     const auto known = std::find(kNames.begin(), kNames.end(), name);
@@ -155,7 +155,8 @@ Error CsvReader::read_header() {
 Error CsvReader::read(Batch& batch) {
   batch.clear();
   if (header_size_ == 0) {
-    if (Error error = read_header(); !error.ok()) return error;
+    if (Error error = read_header(batch); !error.ok()) return error;
+    batch.clear();
   }
   for (;;) {
     const CsvRow::Found found = next_row();

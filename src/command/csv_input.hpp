@@ -75,7 +75,7 @@ class CsvReader final : public RecordReader {
   };
 
  private:
-  Error read_header();
+  Error read_header(Batch& batch);
   CsvRow::Found next_row();
   void skip_line();
   void read_row(Batch& batch, InputRecord& record);

@@ -50,7 +50,7 @@ class JsonDecisionWriter final : public DecisionWriter {
   std::shared_ptr<const Snapshot> snapshot_;
   Output& output_;
   std::vector<std::string> ids_;        // ,"cell":…  by cell
-  std::vector<std::string> endpoints_;  // ,"endpoint":… for requests that name no resource
+  std::vector<std::string> endpoints_;  // ,"endpoint":…  the general ones
   std::string scratch_;
 };
 

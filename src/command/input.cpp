@@ -66,7 +66,7 @@ Error system_error(const std::string& name, int code) {
 }  // namespace
 
 InputBuffer::InputBuffer(int descriptor, std::string name)
-    : descriptor_(descriptor), name_(std::move(name)), bytes_(new char[kCapacity + kPadding]()) {}
+    : descriptor_(descriptor), name_(std::move(name)), bytes_(new char[kCapacity + kPadding]) {}
 
 InputBuffer::~InputBuffer() { ::close(descriptor_); }
 
@@ -81,6 +81,7 @@ Error InputBuffer::fill() {
     if (got > 0) end_ += static_cast<std::size_t>(got);
     at_end_ = got == 0;
   }
+  std::memset(bytes_.get() + end_, 0, kPadding);
   if (!std::exchange(started_, true) && rest().starts_with(kByteOrderMark)) {
     begin_ = kByteOrderMark.size();
   }

@@ -67,11 +67,11 @@ void JsonDecisionWriter::write_cell(const InputRecord& record, const Decision& d
   output_.append(ids_[cell]);
   if (decision.status != Status::kOk) {
     output_.append(",\"endpoint\":null");
-  } else if (record.resource.empty()) {
-    output_.append(endpoints_[cell]);
-  } else {
-    output_.append(endpoint_field(snapshot_->endpoint(cell, record.resource)));
+    return;
   }
+  const std::string_view endpoint = snapshot_->endpoint(cell, record.resource);
+  const bool general = endpoint.data() == snapshot_->compiled().cell(cell).endpoint.data();
+  output_.append(general ? endpoints_[cell] : endpoint_field(endpoint));
 }
 
 }  // namespace cellroute::command

@@ -180,7 +180,8 @@ Error Importer::settle_result(const Pending& pending, const Result<std::uint64_t
 bool Importer::same(const Pending& pending, const MappingRecord& stored) {
   MappingRecord given = pending.input.record;
   if (!pending.input.complete) {
-    return given.cell == stored.cell && given.profile == stored.profile && !stored.deleted;
+    const bool same_profile = !given.profile || given.profile == stored.profile;
+    return given.cell == stored.cell && same_profile && !stored.deleted;
   }
   given.revision = stored.revision;
   return given == stored;

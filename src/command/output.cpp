@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 
 #include "command/base64.hpp"
@@ -12,6 +13,21 @@ namespace cellroute::command {
 namespace {
 
 constexpr char kHex[] = "0123456789abcdef";
+
+// Eight bytes at a time (Mycroft's tests, as in Warren, Hacker's Delight, 6-1): a set top bit says
+// that some byte is no printable ASCII, or is `"` or `\`.
+constexpr std::uint64_t each(std::uint64_t byte) { return byte * 0x0101010101010101; }
+constexpr std::uint64_t below(std::uint64_t word, std::uint64_t byte) {
+  return (word - each(byte)) & ~word;
+}
+constexpr std::uint64_t equal(std::uint64_t word, std::uint64_t byte) {
+  return below(word ^ each(byte), 1);
+}
+constexpr bool all_plain(std::uint64_t word) {
+  const std::uint64_t odd =
+      word | below(word, ' ') | equal(word, '"') | equal(word, '\\') | equal(word, 0x7f);
+  return (odd & each(0x80)) == 0;
+}
 
 }  // namespace
 
@@ -57,6 +73,18 @@ void append_json_string(std::string_view text, std::string& out) {
     }
   }
   out += '"';
+}
+
+bool plain_json(std::string_view text) noexcept {
+  std::uint64_t word = 0;
+  while (text.size() >= sizeof word) {
+    std::memcpy(&word, text.data(), sizeof word);
+    if (!all_plain(word)) return false;
+    text.remove_prefix(sizeof word);
+  }
+  word = each('a');
+  std::memcpy(&word, text.data(), text.size());
+  return all_plain(word);
 }
 
 bool is_utf8(std::string_view text) noexcept {

@@ -63,13 +63,7 @@ class Output {
 void append_json_string(std::string_view text, std::string& out);
 
 // Whether `text` can stand between JSON's quotes as it is: printable ASCII without `"` and `\`.
-inline bool plain_json(std::string_view text) noexcept {
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte > 0x7e || c == '"' || c == '\\') return false;
-  }
-  return true;
-}
+bool plain_json(std::string_view text) noexcept;
 
 // Whether `text` is UTF-8 (RFC 3629).
 bool is_utf8(std::string_view text) noexcept;

@@ -182,6 +182,27 @@ TEST_CASE("assign: beyond the rate nothing is written, and the answer says when"
   CHECK(must(assign(store, {"d", "c", {}}, later, &limiter)).outcome == AssignOutcome::kAssigned);
 }
 
+TEST_CASE("assign_many: each proposal is answered as assign() would, one after the other") {
+  FaultyStore store;
+  REQUIRE(store.put_if(plain_record("old", "cell-z"), 0).ok());
+  AssignmentLimiter two(2, kSecond);
+  const Proposal proposals[] = {{"a", "cell-a", {}}, {"old", "cell-a", {}}, {"", "cell-a", {}},
+                                {"b", "cell-b", {}}, {"a", "cell-c", {}},   {"c", "cell-c", {}}};
+  const auto results = assign_many(store, proposals, kNow, &two);
+  REQUIRE(results.size() == 6);
+  CHECK(results[0]->outcome == AssignOutcome::kAssigned);
+  CHECK(results[0]->record == store.get("a", kNow).record);
+  CHECK(results[1]->outcome == AssignOutcome::kFound);
+  CHECK(results[1]->record.cell == "cell-z");
+  CHECK(code_of(results[2]) == ErrorCode::kInvalidArgument);
+  CHECK(results[3]->outcome == AssignOutcome::kAssigned);
+  CHECK(results[4]->outcome == AssignOutcome::kFound);
+  CHECK(results[4]->record.cell == "cell-a");
+  CHECK(results[5]->outcome == AssignOutcome::kRateLimited);
+  CHECK(store.get("c", kNow).answer == Answer::kAbsent);
+  CHECK(assign_many(store, {}, kNow).empty());
+}
+
 TEST_CASE("assignment limiter: a clock that steps back, or stands at its ends, refills nothing") {
   AssignmentLimiter limiter(3, kSecond);
   for (int i = 0; i < 3; ++i) CHECK(limiter.take(kNow) == 0);

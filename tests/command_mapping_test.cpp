@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -154,6 +155,29 @@ TEST_CASE("command assign: under PLACE too, and what no cell may serve is not wr
   CHECK(jsons_of(kept.mapping({"list"}).out).size() == 1);
 }
 
+TEST_CASE("command assign: by load, each new key sees those before it") {
+  const Kept kept("unassigned: ASSIGN\n  selection: LEAST_LOAD");
+  std::string input;
+  for (int i = 0; i < 40; ++i) {
+    input += R"({"key":")" + std::to_string(i) + R"(","tier":"retail","region":"us"})" + "\n";
+  }
+  const Run run = kept.assign({"--input", "-"}, input);
+  CHECK(run.exit == 0);
+  std::map<std::string, int> cells;
+  for (const Json& decision : jsons_of(run.out)) ++cells[decision["cell"]];
+  CHECK(cells ==
+        std::map<std::string, int>{{"us-1", 10}, {"us-2", 10}, {"us-3", 10}, {"us-4", 10}});
+}
+
+TEST_CASE("command assign: one key several times in a file gets one record") {
+  const Kept kept("unassigned: ASSIGN");
+  const std::string line = R"({"key":"a","tier":"retail","region":"us"})";
+  const Run run = kept.assign({"--input", "-"}, line + "\n" + line + "\n" + line + "\n");
+  CHECK(run.exit == 0);
+  CHECK(run.err.find("new mappings: 1") != std::string::npos);
+  CHECK(Json::parse(kept.mapping({"get", "a"}).out)["revision"] == 1);
+}
+
 TEST_CASE("command assign --rate: caps new mappings, and --wait waits") {
   const Kept kept;
   const std::vector<std::string> rate{"--tier", "retail", "--region", "us", "--rate", "2/h"};
@@ -167,6 +191,7 @@ TEST_CASE("command assign --rate: caps new mappings, and --wait waits") {
   CHECK(decisions[2]["retry_after_ms"] > 0);
   CHECK(decisions[3]["status"] == "OK");
   CHECK(kept.assign({"d", "--rate", "none"}).exit == 2);
+  CHECK(kept.assign({"d", "--rate", "1/s", "--wait", "--now", "1"}).exit == 2);
   CHECK(kept.assign({"--tier", "retail", "--region", "us", "--rate", "50/s", "--wait", "--", "e",
                      "f", "g"})
             .exit == 0);

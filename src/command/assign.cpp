@@ -54,26 +54,18 @@ class Assigner {
         writer_(make_decision_writer(options.format.output, serving.snapshot, output)),
         summary_(snapshot_) {}
 
-  void assign(InputRecord& record) {
-    Request request;
-    const Reason refused = maker_.make(record, request);
-    const Decision decision =
-        refused == Reason::kNone ? assigned(record, request) : refusal(snapshot_, refused);
-    writer_->write(record, decision);
-    summary_.add(decision);
-  }
+  void assign(std::span<InputRecord> records);
 
   const Summary& summary() const noexcept { return summary_; }
   std::uint64_t written() const noexcept { return written_; }
 
  private:
-  Decision assigned(const InputRecord& record, Request& request);
+  void assign_together(std::span<InputRecord> records);
+  bool propose(InputRecord& record, Request& request, Decision& decision);
+  Decision settled(const Proposal& proposal, Request& request, const Decision& proposed,
+                   Result<Assignment> result);
   Decision unavailable(const Error& error);
   std::optional<MappedProfile> pinned(const InputRecord& record, const Profile& profile) const;
-
-  Nanos now(const InputRecord& record) const noexcept {
-    return record.at ? *record.at : options_.time.now();
-  }
 
   const AssignOptions& options_;
   Router& router_;
@@ -84,47 +76,92 @@ class Assigner {
   std::unique_ptr<DecisionWriter> writer_;
   Summary summary_;
   std::uint64_t written_ = 0;
+  Nanos now_ = 0;
 };
 
-Decision Assigner::assigned(const InputRecord& record, Request& request) {
-  // What the router would propose if the key had no mapping; assign() itself looks that up.
+void Assigner::assign(std::span<InputRecord> records) {
+  // Where load decides, each proposal must see the ones before it.
+  const Policy& policy = snapshot_.compiled().topology().policy;
+  const std::size_t step = policy.selection == Selection::kByHash ? records.size() : 1;
+  for (std::size_t i = 0; i < records.size(); i += step) {
+    now_ = options_.time.now();
+    assign_together(records.subspan(i, step));
+  }
+}
+
+void Assigner::assign_together(std::span<InputRecord> records) {
+  std::vector<Request> requests(records.size());
+  std::vector<Decision> decisions(records.size());
+  std::vector<Proposal> proposals;
+  std::vector<std::size_t> places;  // of the proposals' records
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (!propose(records[i], requests[i], decisions[i])) continue;
+    const CellIndex cell = snapshot_.cell_of(decisions[i].cell);
+    proposals.push_back({records[i].key, snapshot_.compiled().cell(cell).id,
+                         pinned(records[i], requests[i].profile)});
+    places.push_back(i);
+  }
+  std::vector<Result<Assignment>> results = assign_many(store_, proposals, now_, &limiter_);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const std::size_t place = places[i];
+    decisions[place] =
+        settled(proposals[i], requests[place], decisions[place], std::move(results[i]));
+  }
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    writer_->write(records[i], decisions[i]);
+    summary_.add(decisions[i]);
+  }
+}
+
+// True with the cell in `decision` that a new key should have; else the decision is the answer.
+bool Assigner::propose(InputRecord& record, Request& request, Decision& decision) {
+  const Reason refused = maker_.make(record, request);
+  if (refused != Reason::kNone) {
+    decision = refusal(snapshot_, refused);
+    return false;
+  }
   const Mapped absent;
   request.mapping = &absent;
-  Decision proposed = router_.place(request, now(record));
+  decision = router_.place(request, now_);
+  request.mapping = nullptr;
   const bool proposes =
-      proposed.status == Status::kOk || proposed.reason == Reason::kAwaitsAssignment;
-  if (!proposes) {
-    // No cell for a new key; one that has a mapping already keeps it.
-    Lookup lookup = store_.get(record.key, now(record));
-    if (lookup.answer == Answer::kAbsent) return proposed;
-    if (lookup.answer == Answer::kUnknown) return unavailable(lookup.error);
+      decision.status == Status::kOk || decision.reason == Reason::kAwaitsAssignment;
+  if (proposes) return true;
+  // No cell for a new key; one that has a mapping already keeps it.
+  const Lookup lookup = store_.get(record.key, now_);
+  if (lookup.answer == Answer::kUnknown) {
+    decision = unavailable(lookup.error);
+  } else if (lookup.answer == Answer::kFound) {
     const Mapped mapped = snapshot_.mapped(lookup.record);
     request.mapping = &mapped;
-    return router_.place(request, now(record));
+    decision = router_.place(request, now_);
   }
-  const std::string& cell = snapshot_.compiled().cell(snapshot_.cell_of(proposed.cell)).id;
-  const Proposal proposal{record.key, cell, pinned(record, request.profile)};
-  for (;;) {
-    const Result<Assignment> result = cellroute::assign(store_, proposal, now(record), &limiter_);
-    if (!result.ok()) return unavailable(result.error());
-    if (result->outcome == AssignOutcome::kRateLimited) {
-      if (options_.wait) {
-        std::this_thread::sleep_for(std::chrono::nanoseconds(result->retry_after));
-        continue;
-      }
-      proposed.status = Status::kRateLimited;
-      proposed.reason = Reason::kAssignmentRate;
-      proposed.retry_after = result->retry_after;
-      return proposed;
-    }
-    if (result->outcome == AssignOutcome::kAssigned) {
-      ++written_;
-      router_.region().add_placement(proposed.cell);
-    }
-    const Mapped mapped = snapshot_.mapped(result->record);
-    request.mapping = &mapped;
-    return router_.place(request, now(record));
+  return false;
+}
+
+// The answer once the store has the key's record, as route would give it from now on.
+Decision Assigner::settled(const Proposal& proposal, Request& request, const Decision& proposed,
+                           Result<Assignment> result) {
+  while (options_.wait && result.ok() && result->outcome == AssignOutcome::kRateLimited) {
+    std::this_thread::sleep_for(std::chrono::nanoseconds(result->retry_after));
+    now_ = options_.time.now();
+    result = cellroute::assign(store_, proposal, now_, &limiter_);
   }
+  if (!result.ok()) return unavailable(result.error());
+  if (result->outcome == AssignOutcome::kRateLimited) {
+    Decision limited = proposed;
+    limited.status = Status::kRateLimited;
+    limited.reason = Reason::kAssignmentRate;
+    limited.retry_after = result->retry_after;
+    return limited;
+  }
+  if (result->outcome == AssignOutcome::kAssigned) {
+    ++written_;
+    router_.region().add_placement(proposed.cell);
+  }
+  const Mapped mapped = snapshot_.mapped(result->record);
+  request.mapping = &mapped;
+  return router_.place(request, now_);
 }
 
 Decision Assigner::unavailable(const Error& error) {
@@ -152,6 +189,9 @@ std::optional<MappedProfile> Assigner::pinned(const InputRecord& record,
 
 int assign(AssignOptions& options, Context& context) {
   if (const Error error = options.format.resolve(); !error.ok()) return fail(error);
+  if (options.wait && options.time.at) {
+    return fail(invalid_argument("--wait needs a clock that goes on: leave out --now"));
+  }
   const auto reader = options.keys.open(context, options.format);
   if (!reader.ok()) return fail(reader.error());
   Result<Serving> serving = start_serving(options.serving);
@@ -168,10 +208,8 @@ int assign(AssignOptions& options, Context& context) {
   do {
     if ((*reader)->may_wait()) output.flush();
     if (const Error error = (*reader)->read(batch); !error.ok()) return fail(error);
-    for (InputRecord& record : batch.records()) {
-      assigner.assign(record);
-      progress.add(1);
-    }
+    assigner.assign(batch.records());
+    progress.add(batch.records().size());
   } while (!batch.empty() && output.error().ok());
   const Summary& summary = assigner.summary();
   const int code = finish(output, summary.routed() == summary.total() ? kAllWell : kSomeDenied);

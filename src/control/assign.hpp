@@ -8,7 +8,9 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "cellroute/mapping_store.hpp"
 #include "cellroute/status.hpp"
@@ -59,5 +61,11 @@ class AssignmentLimiter {
 // the key UNKNOWN. `limiter` may be null: no cap.
 Result<Assignment> assign(MappingStore& store, const Proposal& proposal, Nanos now,
                           AssignmentLimiter* limiter = nullptr);
+
+// assign() for each of `proposals`, with a result each. They are no transaction. Made for bulk:
+// where the store can, many share one sync.
+std::vector<Result<Assignment>> assign_many(MappingStore& store,
+                                            std::span<const Proposal> proposals, Nanos now,
+                                            AssignmentLimiter* limiter = nullptr);
 
 }  // namespace cellroute

@@ -86,6 +86,10 @@ TEST_CASE("fields of a later version survive a read, a change and a write") {
   MappingRecord record;
   REQUIRE(codec.decode(message.SerializeAsString(), "k", record).ok());
   CHECK_FALSE(record.unknown_fields.empty());
+  MappingRecord reused = record;
+  const MappingRecord plain = plain_record("p");
+  REQUIRE(codec.decode(encoded(plain), "p", reused).ok());
+  CHECK(reused == plain);  // nothing of the record before is left
   record.cell = "elsewhere";
   v1::MappingRecord written;
   REQUIRE(written.ParseFromString(encoded(record)));

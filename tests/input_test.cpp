@@ -261,4 +261,6 @@ TEST_CASE("output: JSON strings escape what must be escaped") {
   CHECK(is_utf8("é"));
   CHECK_FALSE(is_utf8("\xc3"));
   CHECK(printable(std::string("a\\\x1b\0", 4)) == "a\\\\\\x1b\\x00");
+  CHECK(printable("Zoë\xc2\x9b\xc2\xa0") == "Zoë\\xc2\\x9b\xc2\xa0");
+  CHECK(printable("Zo\xeb") == "Zo\\xeb");
 }

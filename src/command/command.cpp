@@ -166,9 +166,11 @@ Result<std::unique_ptr<MappingStore>> open_mappings(const std::string& url, bool
   StoreOptions options;
   options.create = create;
   auto store = open_store(url, options);
-  if (!store.ok())
-    return Error(store.error().code(), "--mappings " + url + ": " + store.error().text());
-  return store;
+  if (store.ok()) return store;
+  const bool missing = !create && store.error().code() == ErrorCode::kNotFound;
+  return Error(store.error().code(),
+               "--mappings " + url + ": " + store.error().text() +
+                   (missing ? "; assign, mapping put and mapping import make one" : ""));
 }
 
 }  // namespace cellroute::command

@@ -29,6 +29,13 @@ constexpr bool all_plain(std::uint64_t word) {
   return (odd & each(0x80)) == 0;
 }
 
+void append_hex(char c, std::string& out) {
+  const auto byte = static_cast<unsigned char>(c);
+  out += "\\x";
+  out += kHex[byte >> 4];
+  out += kHex[byte & 15];
+}
+
 }  // namespace
 
 void Output::flush() {
@@ -92,17 +99,22 @@ bool is_utf8(std::string_view text) noexcept {
 }
 
 std::string printable(std::string_view text) {
+  const bool letters = is_utf8(text);
   std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\\') {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool control = byte < 0x20 || byte == 0x7f;
+    // U+0080 to U+009F, which terminals obey: 0xc2, then a byte below 0xa0.
+    const bool upper_control =
+        byte == 0xc2 && letters && static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    if (text[i] == '\\') {
       out += "\\\\";
-    } else if (byte >= 0x20 && byte <= 0x7e) {
-      out += c;
+    } else if (upper_control || control || (byte > 0x7f && !letters)) {
+      const std::size_t bytes = upper_control ? 2 : 1;
+      for (const char c : text.substr(i, bytes)) append_hex(c, out);
+      i += bytes - 1;
     } else {
-      out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
+      out += text[i];
     }
   }
   return out;

@@ -68,7 +68,7 @@ bool plain_json(std::string_view text) noexcept;
 // Whether `text` is UTF-8 (RFC 3629).
 bool is_utf8(std::string_view text) noexcept;
 
-// `text` for a terminal: unprintable bytes as \xNN, and the backslash as \\.
+// `text` for a terminal: control characters and what is not UTF-8 as \xNN, a backslash as \\.
 std::string printable(std::string_view text);
 
 // `"key":…` in JSON, or `"key_base64":…` for a key that is not UTF-8.

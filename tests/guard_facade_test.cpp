@@ -70,7 +70,6 @@ TEST_CASE("each guard refuses with its own name and a time to come again") {
   CHECK(answer.refusal == Refusal::kCellLimit);
   CHECK(answer.limit == 1);
   CHECK(answer.retry_after == 20 * kSecond);
-  CHECK(room.guards.admit(cell, 0, rules, {}, kStart, ticket, 1).ok());  // not bound by it
 
   room.guards.region().set_health(cell, Health::kUnhealthy);
   CHECK(room.guards.admit(cell, 0, rules, {}, kStart, ticket).refusal == Refusal::kUnhealthy);

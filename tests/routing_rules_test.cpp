@@ -189,6 +189,44 @@ TEST_CASE("rule 2: of two records of a key the newer epoch, then revision, wins 
   CHECK(backward.cell_of(backward.route("k")) == "r-eu-1");
 }
 
+TEST_CASE("rule 2: a mapping resolved for another generation is refused, not guessed") {
+  Served served(topology(four_cells()));
+  const Mapped mapped = served->snapshot()->mapped(record("k", "r-us-2", 5));
+  CHECK(said(served.route("k", {.mapping = &mapped})) == "OK MAPPED");
+  Topology next = topology(four_cells());
+  next.generation = 2;
+  next.cells.push_back(cell("a-first-by-id", "retail", "us"));  // moves every cell's place by one
+  served.publish(next);
+  const Decision decision = served.route("k", {.mapping = &mapped});
+  CHECK(said(decision) == "INVALID_ARGUMENT MAPPING_STALE");
+  CHECK(decision.cell == kNoCellNumber);
+}
+
+TEST_CASE("rule 1: a handle with numbers that the topology does not have is refused") {
+  Served served(topology(four_cells()));
+  Request request;
+  request.key = "k";
+  const Profile sound = served->snapshot()->profile({"retail", "us", {}, {}}).profile;
+  const auto refused = [&](const Profile& profile) {
+    request.profile = profile;
+    return said(served->route(request, kNow)) == "INVALID_ARGUMENT PROFILE_STALE" &&
+           said(served->place(request, kNow)) == "INVALID_ARGUMENT PROFILE_STALE";
+  };
+  CHECK(!refused(sound));
+  Profile forged = sound;
+  forged.tier = 0xfffe;
+  CHECK(refused(forged));
+  forged = sound;
+  forged.region = 77;
+  CHECK(refused(forged));
+  forged = sound;
+  forged.flags = 0x8000;
+  CHECK(refused(forged));
+  forged = sound;
+  forged.plan = 9;
+  CHECK(refused(forged));
+}
+
 // ---- 3. Absent and unknown
 
 TEST_CASE("rule 3: UNKNOWN is never placed, whatever the policy") {

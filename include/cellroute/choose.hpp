@@ -24,28 +24,30 @@ struct Choice {
   std::uint64_t hash = 0;  // of the key, under the placement seed
 };
 
+// Whether the handle is of this topology. Its numbers come from the host's memory: those of tier
+// and region are checked where they are used.
+inline bool is_current(const SnapshotPath& path, const Profile& profile) noexcept {
+  return profile.generation == path.generation && (profile.flags & path.unknown_flags) == 0 &&
+         profile.plan <= path.plans;
+}
+
 // Step 1, in short.
-inline bool is_sound(const Snapshot& snapshot, const Request& request) noexcept {
-  return key_length_ok(request.key) && request.profile.generation == snapshot.path().generation &&
-         request.risk >= 0 && request.risk <= 1 && request.resource.size() <= kMaxResourceBytes &&
+inline bool is_sound(const SnapshotPath& path, const Request& request) noexcept {
+  return key_length_ok(request.key) && is_current(path, request.profile) && request.risk >= 0 &&
+         request.risk <= 1 && request.resource.size() <= kMaxResourceBytes &&
          request.tried.size() <= kMaxTried;
 }
 
 // Step 1: kNone, or what is wrong with the request.
-inline Reason check_request(const Snapshot& snapshot, const Request& request) noexcept {
-  if (is_sound(snapshot, request)) return Reason::kNone;
+CELLROUTE_COLD inline Reason check_request(const Snapshot& snapshot,
+                                           const Request& request) noexcept {
+  if (is_sound(snapshot.path(), request)) return Reason::kNone;
   if (request.key.empty()) return Reason::kKeyEmpty;
   if (request.key.size() > kMaxKeyBytes) return Reason::kKeyTooLong;
-  if (request.profile.generation != snapshot.path().generation) return Reason::kProfileStale;
+  if (!is_current(snapshot.path(), request.profile)) return Reason::kProfileStale;
   if (!std::isfinite(request.risk)) return Reason::kRiskNotFinite;
   if (request.risk < 0 || request.risk > 1) return Reason::kRiskOutOfRange;
   return request.tried.size() > kMaxTried ? Reason::kTooManyTried : Reason::kResourceTooLong;
-}
-
-// Whether risk is strictly above the threshold. It is rounded to billionths, so that a sum like
-// 0.1 + 0.2 meets the 0.3 that it means.
-inline bool above_threshold(const Snapshot& snapshot, double risk) noexcept {
-  return risk * 1e9 + 0.5 >= snapshot.path().risk_limit;
 }
 
 inline void deny(Choice& choice, Status status, Reason reason) noexcept {
@@ -54,9 +56,12 @@ inline void deny(Choice& choice, Status status, Reason reason) noexcept {
 }
 
 // Step 2: a mapped key's cell serves it or nobody does.
-inline void choose_mapped(const Snapshot& snapshot, const Request& request, const Mapped& mapped,
-                          Choice& choice) noexcept {
+CELLROUTE_HOT inline void choose_mapped(const Snapshot& snapshot, const Request& request,
+                                        const Mapped& mapped, Choice& choice) noexcept {
   const CompiledTopology& compiled = snapshot.compiled();
+  if (mapped.generation != snapshot.path().generation) [[unlikely]] {
+    return deny(choice, Status::kInvalidArgument, Reason::kMappingStale);
+  }
   choice.mapped = true;
   choice.cell = mapped.cell;
   choice.epoch = mapped.epoch;
@@ -76,7 +81,7 @@ inline void choose_mapped(const Snapshot& snapshot, const Request& request, cons
   if (!mapped.profile_known) {
     return deny(choice, Status::kCompliance, Reason::kMappedProfileUnknown);
   }
-  const bool above = above_threshold(snapshot, request.risk);
+  const bool above = request.risk >= snapshot.path().risk_above;
   choice.requirement = compiled.requirements().find(flags, above);
   const Requirement& requirement = compiled.requirements()[choice.requirement];
   if (!requirement.flags_pass(cell)) {
@@ -94,45 +99,47 @@ inline void choose_mapped(const Snapshot& snapshot, const Request& request, cons
 }
 
 // Steps 3 and 4: the pool of the key's class.
-CELLROUTE_HOT inline void choose_pool(const Snapshot& snapshot, const Request& request,
+CELLROUTE_HOT inline void choose_pool(const SnapshotPath& path, const Request& request,
                                       Choice& choice) noexcept {
-  const CompiledTopology& compiled = snapshot.compiled();
-  if (snapshot.path().unassigned == Unassigned::kReject) [[unlikely]] {
+  if (path.unassigned == Unassigned::kReject) [[unlikely]] {
     return deny(choice, Status::kUnassigned, Reason::kUnassignedRejected);
   }
   const Profile& profile = request.profile;
-  if (profile.tier == kUnnamed) [[unlikely]] {
-    return deny(choice, Status::kInvalidArgument, Reason::kTierMissing);
+  if (profile.tier >= path.tiers) [[unlikely]] {
+    return deny(choice, Status::kInvalidArgument,
+                profile.tier == kUnnamed ? Reason::kTierMissing : Reason::kProfileStale);
   }
-  if (profile.region == kUnnamed) [[unlikely]] {
-    return deny(choice, Status::kInvalidArgument, Reason::kRegionMissing);
+  if (profile.region >= path.regions) [[unlikely]] {
+    return deny(choice, Status::kInvalidArgument,
+                profile.region == kUnnamed ? Reason::kRegionMissing : Reason::kProfileStale);
   }
-  choice.requirement =
-      compiled.requirements().find(profile.flags, above_threshold(snapshot, request.risk));
-  choice.pool = compiled.pool_of(profile.tier, profile.region, choice.requirement);
+  choice.requirement = path.requirements->find(profile.flags, request.risk >= path.risk_above);
+  choice.pool = path.pool_of_class[CompiledTopology::class_place(
+      profile.tier, profile.region, choice.requirement, path.tiers, path.regions)];
   if (choice.pool == kNoPool) [[unlikely]] {
     return deny(choice, Status::kNoEligibleCell, Reason::kNoCellPasses);
   }
-  if (snapshot.path().unassigned == Unassigned::kAssign) {
+  if (path.unassigned == Unassigned::kAssign) [[unlikely]] {
     deny(choice, Status::kUnassigned, Reason::kAwaitsAssignment);
   }
 }
 
 // Inlined into the path, where the compiler keeps a Choice in registers.
 CELLROUTE_HOT inline Choice choose(const Snapshot& snapshot, const Request& request) noexcept {
+  const SnapshotPath& path = snapshot.path();
   Choice choice;
-  if (!is_sound(snapshot, request)) [[unlikely]] {
+  if (!is_sound(path, request)) [[unlikely]] {
     deny(choice, Status::kInvalidArgument, check_request(snapshot, request));
     return choice;
   }
   choice.hash = snapshot.hash(request.key);
   choice.plan = request.profile.plan;
   const Mapped* mapped = request.mapping;
-  if (mapped == nullptr && snapshot.path().has_mappings) {
+  if (mapped == nullptr && path.has_mappings) {
     mapped = snapshot.mappings().find(request.key, choice.hash);
   }
   if (mapped == nullptr || mapped->answer == Answer::kAbsent) {
-    choose_pool(snapshot, request, choice);
+    choose_pool(path, request, choice);
   } else if (mapped->answer == Answer::kFound) {
     choose_mapped(snapshot, request, *mapped, choice);
   } else {

@@ -43,36 +43,74 @@ class Deciding {
  public:
   using GuardsRef = std::conditional_t<kReserve, Guards&, const Guards&>;
 
-  // `decision` is a fresh one.
-  Deciding(const Snapshot& snapshot, GuardsRef guards, const Request& request, Nanos now,
-           Decision& decision) noexcept
-      : snapshot_(snapshot), guards_(guards), request_(request), now_(now), decision_(decision) {}
-
-  CELLROUTE_HOT void decide() noexcept {
-    const Choice choice = choose(snapshot_, request_);
-    decision_.generation = snapshot_.path().generation;
-    decision_.epoch = choice.epoch;
-    decision_.status = choice.status;
-    decision_.reason = choice.reason;
-    if (choice.status != Status::kOk) [[unlikely]]
-      return answer_denied(choice);
-    decision_.timeout = snapshot_.path().timeout;
-    plan_ = choice.plan;
-    if (kReserve && snapshot_.path().has_key_limits) charge();
-    CellIndex home = choice.cell;
-    if (!choice.mapped) {
-      const Pool& pool = snapshot_.compiled().pool(choice.pool);
-      const Point point = Picker::point(pool.picker.kind(), request_.key, choice.hash);
-      if (snapshot_.path().affinity == Affinity::kStateless) return serve_anywhere(pool, point);
-      home = pool.picker.pick(point);
+  // What most requests need is inlined here, with its state in registers: a key that goes to its
+  // cell or nowhere, whose cell's guards admit. All others are decided in full, from the beginning:
+  // step 1 to 5 are a function of the snapshot and the request, and a refusal consumes nothing.
+  CELLROUTE_HOT static Decision decide(const Snapshot& snapshot, GuardsRef guards,
+                                       const Request& request, Nanos now) noexcept {
+    const SnapshotPath& path = snapshot.path();
+    if (path.pinned && request.tried.empty()) [[likely]] {
+      const Choice choice = choose(snapshot, request);
+      if (choice.status == Status::kOk) [[likely]] {
+        const auto& [rules, number] = path.cells[home_of(path, request, choice)];
+        Ticket ticket;
+        Admission admission;
+        if constexpr (kReserve) {
+          admission = guards.admit(number, request.lane, *rules, {}, now, ticket);
+        } else {
+          admission = guards.available(number, *rules, now);
+        }
+        if (admission.ok()) [[likely]] {
+          return {.status = Status::kOk,
+                  .reason = choice.reason,
+                  .cell = number,
+                  .epoch = choice.epoch,
+                  .generation = path.generation,
+                  .timeout = path.timeout,
+                  .ticket = ticket};
+        }
+      }
     }
-    serve_at_home(choice, home);
+    return decide_in_full(snapshot, guards, request, now);
   }
 
  private:
+  Deciding(const Snapshot& snapshot, GuardsRef guards, const Request& request, Nanos now) noexcept
+      : snapshot_(snapshot), guards_(guards), request_(request), now_(now) {}
+
+  [[gnu::noinline]] static Decision decide_in_full(const Snapshot& snapshot, GuardsRef guards,
+                                                   const Request& request, Nanos now) noexcept {
+    Deciding deciding(snapshot, guards, request, now);
+    deciding.serve(choose(snapshot, request));
+    return deciding.decision_;
+  }
+
   const Policy& policy() const noexcept { return snapshot_.compiled().topology().policy; }
 
-  CELLROUTE_COLD void answer_denied(const Choice& choice) noexcept {
+  // The cell of a mapped key, or the strategy's pick.
+  CELLROUTE_HOT static CellIndex home_of(const SnapshotPath& path, const Request& request,
+                                         const Choice& choice) noexcept {
+    if (choice.mapped) return choice.cell;
+    return path.pools[choice.pool].picker.pick(request.key, choice.hash);
+  }
+
+  void serve(const Choice& choice) noexcept {
+    decision_.generation = snapshot_.generation();
+    decision_.epoch = choice.epoch;
+    decision_.status = choice.status;
+    decision_.reason = choice.reason;
+    if (choice.status != Status::kOk) return answer_denied(choice);
+    decision_.timeout = snapshot_.path().timeout;
+    plan_ = choice.plan;
+    if constexpr (kReserve) charge();
+    if (!choice.mapped && policy().affinity == Affinity::kStateless) {
+      const Pool& pool = snapshot_.compiled().pool(choice.pool);
+      return serve_anywhere(pool, Picker::point(pool.picker.kind(), request_.key, choice.hash));
+    }
+    serve_at_home(choice, home_of(snapshot_.path(), request_, choice));
+  }
+
+  void answer_denied(const Choice& choice) noexcept {
     if (choice.mapped && choice.cell != kNoCell) decision_.cell = snapshot_.number_of(choice.cell);
     if (choice.reason == Reason::kAwaitsAssignment) propose(choice);
     if (choice.status == Status::kMigrating || choice.reason == Reason::kLookupUnknown) {
@@ -82,7 +120,7 @@ class Deciding {
 
   // The cell that a new key should have: by hash the first of its preference order, by load the
   // least loaded; never a full one.
-  CELLROUTE_COLD void propose(const Choice& choice) noexcept {
+  void propose(const Choice& choice) noexcept {
     const Pool& pool = snapshot_.compiled().pool(choice.pool);
     const Point point = Picker::point(pool.picker.kind(), request_.key, choice.hash);
     const CellIndex cell =
@@ -116,19 +154,17 @@ class Deciding {
     }
   }
 
-  CELLROUTE_HOT bool tried(std::uint32_t number) const noexcept {
-    return !request_.tried.empty() &&
-           std::find(request_.tried.begin(), request_.tried.end(), number) != request_.tried.end();
+  bool tried(std::uint32_t number) const noexcept {
+    return std::find(request_.tried.begin(), request_.tried.end(), number) != request_.tried.end();
   }
 
-  CELLROUTE_HOT Admission ask(CellIndex cell) noexcept {
-    const std::uint32_t number = snapshot_.number_of(cell);
-    const CellRules& rules = snapshot_.guards().rules(cell);
+  Admission ask(CellIndex cell) noexcept {
+    const auto& [rules, number] = snapshot_.path().cells[cell];
     if constexpr (kReserve) {
-      return guards_.admit(number, request_.lane, rules, std::span(charges_).first(charge_count_),
+      return guards_.admit(number, request_.lane, *rules, std::span(charges_).first(charge_count_),
                            now_, decision_.ticket);
     } else {
-      return guards_.available(number, rules, now_);
+      return guards_.available(number, *rules, now_);
     }
   }
 
@@ -147,12 +183,11 @@ class Deciding {
 
   // A key whose state lives in `home` goes there or nowhere. Only where the home is sick may a READ
   // go to a replica; a home that is full or over its limits is not.
-  CELLROUTE_HOT void serve_at_home(const Choice& choice, CellIndex home) noexcept {
+  void serve_at_home(const Choice& choice, CellIndex home) noexcept {
     decision_.cell = snapshot_.number_of(home);
     if (!tried(decision_.cell)) {
       const Admission admission = ask(home);
-      if (admission.ok()) [[likely]]
-        return;
+      if (admission.ok()) return;
       deny(admission);
       const bool sick = admission.refusal == Refusal::kUnhealthy ||
                         admission.refusal == Refusal::kBreakerOpen ||
@@ -164,7 +199,7 @@ class Deciding {
     if (request_.access == Access::kRead) serve_from_replica(choice, home);
   }
 
-  CELLROUTE_COLD void serve_from_replica(const Choice& choice, CellIndex home) noexcept {
+  void serve_from_replica(const Choice& choice, CellIndex home) noexcept {
     const CompiledTopology& compiled = snapshot_.compiled();
     const Requirement& requirement = compiled.requirements()[choice.requirement];
     for (const CellIndex replica : compiled.replicas(home)) {
@@ -248,7 +283,7 @@ class Deciding {
   GuardsRef guards_;
   const Request& request_;
   Nanos now_;
-  Decision& decision_;
+  Decision decision_;
   std::uint16_t plan_ = 0;
   std::size_t charge_count_ = 0;
   std::array<KeyCharge, Guards::kMaxKeyCharges> charges_;  // left as it is until written to

@@ -50,6 +50,7 @@ enum class Reason : std::uint16_t {
   kLaneOutOfRange = 112,
   kResourceTooLong = 113,
   kMalformedInput = 114,
+  kMappingStale = 115,
 
   // COMPLIANCE
   kMappedCellBreaksFlags = 200,
@@ -101,7 +102,7 @@ struct Decision {
   std::uint64_t generation = 0;        // of the topology that decided
   Nanos retry_after = 0;               // 0: trying again later does not help, or not known
   Nanos timeout = 0;                   // for the call to the cell
-  Ticket ticket;                       // hand to report() when status is OK; else empty
+  Ticket ticket = {};                  // hand to report() when status is OK; else empty
 };
 
 constexpr std::string_view name(Status status) noexcept {
@@ -169,6 +170,7 @@ inline constexpr ReasonText kReasons[] = {
     {Reason::kLaneOutOfRange, "LANE_OUT_OF_RANGE", "the guard region has fewer lanes"},
     {Reason::kResourceTooLong, "RESOURCE_TOO_LONG", "a resource has at most 256 bytes"},
     {Reason::kMalformedInput, "MALFORMED_INPUT", "the line is not a request"},
+    {Reason::kMappingStale, "MAPPING_STALE", "the mapping was resolved for another generation"},
     {Reason::kMappedCellBreaksFlags, "MAPPED_CELL_BREAKS_FLAGS",
      "the mapped cell lacks what a flag demands"},
     {Reason::kMappedCellBreaksRisk, "MAPPED_CELL_BREAKS_RISK",

@@ -243,7 +243,7 @@ inline Explanation explain(const Router& router, const Request& request, Nanos n
     explanation.decision.reason = Reason::kNoSnapshot;
     return explanation;
   }
-  Deciding<false>(*snapshot, router.guards(), request, now, explanation.decision).decide();
+  explanation.decision = Deciding<false>::decide(*snapshot, router.guards(), request, now);
   explain_detail::Explaining explaining(*snapshot, router.guards(), request, now);
   explanation.steps = explaining.steps(explanation.decision);
   return explanation;

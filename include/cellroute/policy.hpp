@@ -67,7 +67,14 @@ class CompiledTopology {
   const Requirements& requirements() const noexcept { return requirements_; }
   std::size_t class_count() const noexcept { return pool_of_class_.size(); }
   PoolIndex pool_of(std::size_t tier, std::size_t region, std::size_t requirement) const noexcept {
-    return pool_of_class_[(requirement * region_count() + region) * tier_count() + tier];
+    return pool_of_class_[class_place(tier, region, requirement, tier_count(), region_count())];
+  }
+  std::span<const PoolIndex> pool_of_class() const noexcept { return pool_of_class_; }
+  // A class's place in pool_of_class().
+  static constexpr std::size_t class_place(std::size_t tier, std::size_t region,
+                                           std::size_t requirement, std::size_t tiers,
+                                           std::size_t regions) noexcept {
+    return (requirement * regions + region) * tiers + tier;
   }
   std::span<const Pool> pools() const noexcept { return pools_; }
   const Pool& pool(PoolIndex i) const noexcept { return pools_[i]; }

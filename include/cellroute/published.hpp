@@ -48,17 +48,18 @@ class Published {
       if ((turn & 1) == 0 && lane_.turn.compare_exchange_strong(turn, turn + 1)) {
         leave_ = turn + 2;
       } else {
-        side_ = published.side_.load();
-        lane_.beside[side_].fetch_add(1);
+        const std::uint32_t side = published.side_.load();
+        lane_.beside[side].fetch_add(1);
+        leave_ = side << 1 | 1;
       }
       node_ = published.current_.load();
     }
 
     ~Reading() {
-      if (leave_ != 0) {
+      if ((leave_ & 1) == 0) {
         lane_.turn.store(leave_, std::memory_order_release);
       } else {
-        lane_.beside[side_].fetch_sub(1, std::memory_order_release);
+        lane_.beside[leave_ >> 1].fetch_sub(1, std::memory_order_release);
       }
     }
 
@@ -71,8 +72,7 @@ class Published {
     friend class Published;
     const Lane& lane_;
     const Node* node_;
-    std::uint64_t leave_ = 0;  // the lane's turn after us; 0: we stand beside its owner
-    std::uint32_t side_ = 0;
+    std::uint64_t leave_;  // the lane's turn after us; odd: we stand beside its owner, on that side
   };
 
   // The current value, kept alive for as long as the caller likes.

@@ -35,8 +35,10 @@ struct Profile {
   std::uint16_t plan = 0;   // 0: none
 };
 
-// A mapping record in the numbers of one topology, from Snapshot::mapped().
+// A mapping record in the numbers of one topology, from Snapshot::mapped(): good for that
+// generation only, as a Profile is.
 struct Mapped {
+  std::uint64_t generation = 0;
   Answer answer = Answer::kAbsent;
   MigrationState state = MigrationState::kStable;
   bool stale = false;  // the last good answer of a store that does not answer now

@@ -88,8 +88,8 @@ class Router {
       guards_.region().apply_health((*numbers)[i], next->topology().generation, cell.health);
       guards_.region().start_load((*numbers)[i], cell.load);
     }
-    return published_.replace(std::make_shared<const Snapshot>(std::move(next), std::move(*numbers),
-                                                               std::move(*plan), mappings));
+    return published_.replace(
+        std::make_shared<const Snapshot>(std::move(next), *numbers, std::move(*plan), mappings));
   }
 
   // The whole decision, with everything it takes reserved: hand decision.ticket to report(). No
@@ -142,39 +142,34 @@ class Router {
 
   std::uint32_t lanes() const noexcept { return guards_.region().geometry().lanes; }
 
-  static void deny(Decision& decision, Status status, Reason reason) noexcept {
-    decision.status = status;
-    decision.reason = reason;
-  }
-
-  template <bool kReserve>
-  void decide(const Snapshot* snapshot, const Request& request, Nanos now,
-              Decision& decision) noexcept {
-    if (request.lane >= lanes()) [[unlikely]] {
-      deny(decision, Status::kInvalidArgument, Reason::kLaneOutOfRange);
-    } else if (snapshot == nullptr) [[unlikely]] {
-      deny(decision, Status::kUnavailable, Reason::kNoSnapshot);
-    } else {
-      Deciding<kReserve>(*snapshot, guards_, request, now, decision).decide();
-    }
-  }
-
   template <bool kReserve>
   Decision decide(const Request& request, Nanos now) noexcept {
-    Decision decision;
-    const Reading reading(published_, request.lane < lanes() ? request.lane : 0);
-    decide<kReserve>(reading.get(), request, now, decision);
-    return decision;
+    if (request.lane >= lanes()) [[unlikely]]
+      return lane_out_of_range();
+    const Reading reading(published_, request.lane);
+    if (reading.get() == nullptr) [[unlikely]]
+      return {.reason = Reason::kNoSnapshot};
+    return Deciding<kReserve>::decide(*reading.get(), guards_, request, now);
   }
 
   template <bool kReserve>
   void decide_batch(std::span<const Request> requests, std::span<Decision> decisions,
                     Nanos now) noexcept {
     const Reading reading(published_, 0);
+    const Snapshot* const snapshot = reading.get();
     for (std::size_t i = 0; i < requests.size(); ++i) {
-      decisions[i] = Decision();
-      decide<kReserve>(reading.get(), requests[i], now, decisions[i]);
+      if (requests[i].lane >= lanes()) {
+        decisions[i] = lane_out_of_range();
+      } else if (snapshot == nullptr) {
+        decisions[i] = {.reason = Reason::kNoSnapshot};
+      } else {
+        decisions[i] = Deciding<kReserve>::decide(*snapshot, guards_, requests[i], now);
+      }
     }
+  }
+
+  static Decision lane_out_of_range() noexcept {
+    return {.status = Status::kInvalidArgument, .reason = Reason::kLaneOutOfRange};
   }
 
   Result<std::vector<std::uint32_t>> claim_numbers(const CompiledTopology& next) {

@@ -1,6 +1,7 @@
 // A snapshot: a compiled topology with its mappings, immutable and shared; what one route() reads.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -21,46 +22,63 @@ struct ResolvedProfile {
   Reason reason = Reason::kNone;  // why a name was refused; kNone: none was
 };
 
+// A cell as the path needs it.
+struct CellPath {
+  const CellRules* rules = nullptr;
+  std::uint32_t number = 0;  // in the guard region's directory
+};
+
 // What every request reads, side by side.
 struct SnapshotPath {
   std::uint64_t generation = 0;
   std::uint64_t seed = 0;
-  double risk_limit = 0;  // risk in billionths, plus a half, is above the threshold from here on
-  Nanos timeout = 0;
-  Unassigned unassigned = Unassigned::kPlace;
-  Affinity affinity = Affinity::kStateful;
+  double risk_above = 0;  // the least risk that is above the threshold
+  std::uint16_t tiers = 0;
+  std::uint16_t regions = 0;
+  std::uint16_t plans = 0;          // the last one's number
+  std::uint16_t unknown_flags = 0;  // bits that stand for no flag
   bool has_mappings = false;
-  bool has_key_limits = false;
+  Unassigned unassigned = Unassigned::kPlace;
+  bool pinned = false;  // a key goes to its cell or nowhere, and no limit charges keys
+  const Requirements* requirements = nullptr;
+  const PoolIndex* pool_of_class = nullptr;
+  const Pool* pools = nullptr;
+  const CellPath* cells = nullptr;
+  Nanos timeout = 0;
 };
+
+// The least risk above a threshold in billionths. Risk counts rounded to billionths, so that a sum
+// like 0.1 + 0.2 meets the 0.3 that it means; rounding keeps order, so one comparison will do.
+inline double least_above(std::uint32_t threshold) noexcept {
+  const double first = static_cast<double>(threshold) + 1;
+  const auto above = [&](double risk) { return risk * 1e9 + 0.5 >= first; };
+  double risk = (first - 0.5) / 1e9;
+  while (above(risk)) risk = std::nextafter(risk, 0.0);
+  while (!above(risk)) risk = std::nextafter(risk, 2.0);
+  return risk;
+}
 
 // Thread safety: immutable; any number of threads may read.
 class Snapshot {
  public:
   // `numbers[i]` is cell i's number in the guard region's directory, and `guards` was made with
   // them. Of several records of a key the newest counts, in whatever order they come.
-  Snapshot(std::shared_ptr<const CompiledTopology> compiled, std::vector<std::uint32_t> numbers,
+  Snapshot(std::shared_ptr<const CompiledTopology> compiled, std::span<const std::uint32_t> numbers,
            GuardPlan guards, std::span<const MappingRecord> mappings)
-      : compiled_(std::move(compiled)), numbers_(std::move(numbers)), guards_(std::move(guards)) {
-    for (CellIndex i = 0; i < numbers_.size(); ++i) {
-      if (numbers_[i] >= indexes_.size()) indexes_.resize(numbers_[i] + 1, kNoCell);
-      indexes_[numbers_[i]] = i;
+      : compiled_(std::move(compiled)), guards_(std::move(guards)) {
+    for (CellIndex i = 0; i < numbers.size(); ++i) {
+      cells_.push_back({&guards_.rules(i), numbers[i]});
+      if (numbers[i] >= indexes_.size()) indexes_.resize(numbers[i] + 1, kNoCell);
+      indexes_[numbers[i]] = i;
     }
     for (const MappingRecord& record : mappings) {
       mappings_.add(record.key, hash_bytes(seed(), record.key), record.revision, mapped(record));
     }
-    const Policy& policy = compiled_->topology().policy;
-    path_.generation = generation();
-    path_.seed = seed();
-    path_.risk_limit = static_cast<double>(policy.risk.threshold) + 1;
-    path_.timeout = policy.timeout;
-    path_.unassigned = policy.unassigned;
-    path_.affinity = policy.affinity;
-    path_.has_mappings = mappings_.size() > 0;
-    for (std::uint32_t plan = 0; plan <= guards_.plan_count(); ++plan) {
-      path_.has_key_limits =
-          path_.has_key_limits || !guards_.limits(static_cast<std::uint16_t>(plan)).empty();
-    }
+    make_path();
   }
+
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
 
   const CompiledTopology& compiled() const noexcept { return *compiled_; }
   const std::shared_ptr<const CompiledTopology>& shared_compiled() const noexcept {
@@ -73,7 +91,7 @@ class Snapshot {
   const SnapshotPath& path() const noexcept { return path_; }
   std::uint64_t hash(std::string_view key) const noexcept { return hash_bytes(path_.seed, key); }
 
-  std::uint32_t number_of(CellIndex i) const noexcept { return numbers_[i]; }
+  std::uint32_t number_of(CellIndex i) const noexcept { return cells_[i].number; }
   // kNoCell where this snapshot has no cell of that number.
   CellIndex cell_of(std::uint32_t number) const noexcept {
     return number < indexes_.size() ? indexes_[number] : kNoCell;
@@ -108,6 +126,7 @@ class Snapshot {
   // A record in this snapshot's numbers.
   Mapped mapped(const MappingRecord& record) const noexcept {
     Mapped mapped;
+    mapped.generation = generation();
     if (record.deleted) {
       mapped.epoch = record.epoch;
       return mapped;
@@ -166,9 +185,28 @@ class Snapshot {
            resolve_flags(names.flags, profile.flags) && resolve_plan(names.plan, profile.plan);
   }
 
+  void make_path() noexcept {
+    const Policy& policy = compiled_->topology().policy;
+    path_.generation = generation();
+    path_.seed = seed();
+    path_.risk_above = least_above(policy.risk.threshold);
+    path_.tiers = static_cast<std::uint16_t>(compiled_->tier_count());
+    path_.regions = static_cast<std::uint16_t>(compiled_->region_count());
+    path_.plans = static_cast<std::uint16_t>(guards_.plan_count());
+    path_.unknown_flags = static_cast<std::uint16_t>(0xffffu << policy.flags.size());
+    path_.has_mappings = mappings_.size() > 0;
+    path_.unassigned = policy.unassigned;
+    path_.pinned = policy.affinity == Affinity::kStateful && !guards_.limits_keys();
+    path_.requirements = &compiled_->requirements();
+    path_.pool_of_class = compiled_->pool_of_class().data();
+    path_.pools = compiled_->pools().data();
+    path_.cells = cells_.data();
+    path_.timeout = policy.timeout;
+  }
+
   SnapshotPath path_;
   std::shared_ptr<const CompiledTopology> compiled_;
-  std::vector<std::uint32_t> numbers_;
+  std::vector<CellPath> cells_;
   std::vector<CellIndex> indexes_;  // by number
   GuardPlan guards_;
   Overlay mappings_;

@@ -71,17 +71,20 @@ class BreakerOf {
   // Lets a request through, as a probe where it is half-open. Closed, this is one relaxed load: the
   // word itself says all there is to know.
   BreakerAnswer pass(const BreakerRules& rules, Nanos now, BreakerTicket& ticket,
-                     Nanos& retry_after) noexcept {
+                     Nanos& retry_after) const noexcept {
     const std::uint64_t word = cell_.breaker.load(std::memory_order_relaxed);
-    if (is_closed(word) || !rules.on()) {
+    if (is_closed(word) || !rules.on()) [[likely]] {
       ticket.generation = generation_of(word);
       return BreakerAnswer::kPass;
     }
-    return pass_not_closed(rules, now, ticket, retry_after);
+    const Passed passed = BreakerOf(*this).pass_not_closed(rules, now);
+    ticket = passed.ticket;
+    retry_after = passed.retry_after;
+    return passed.answer;
   }
 
   // Takes back what pass() did, when another guard refused: the probe was never made.
-  CELLROUTE_COLD void withdraw(BreakerTicket& ticket) noexcept {
+  void withdraw(BreakerTicket& ticket) noexcept {
     if (ticket.probe >= kMaxProbes) return;
     std::uint64_t word = ticket.probe_word;
     const std::uint64_t free = (word - (std::uint64_t{1} << 40)) & kUseMask;
@@ -130,33 +133,42 @@ class BreakerOf {
     cell_.breaker.compare_exchange_strong(word, pack(breaker), std::memory_order_acq_rel);
   }
 
-  CELLROUTE_COLD BreakerAnswer pass_not_closed(const BreakerRules& rules, Nanos now,
-                                               BreakerTicket& ticket, Nanos& retry_after) noexcept {
+  struct Passed {
+    BreakerAnswer answer = BreakerAnswer::kPass;
+    BreakerTicket ticket;
+    Nanos retry_after = 0;
+  };
+
+  // By value, so that the caller's own stay in registers.
+  CELLROUTE_COLD Passed pass_not_closed(const BreakerRules& rules, Nanos now) noexcept {
     constexpr int kAttempts = 8;  // each lost one means that another thread changed the state
+    Passed passed;
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
       std::uint64_t word = cell_.breaker.load(std::memory_order_acquire);
       if (is_closed(word)) {
-        ticket.generation = generation_of(word);
-        return BreakerAnswer::kPass;
+        passed.ticket.generation = generation_of(word);
+        return passed;
       }
       Breaker breaker = unpack(word);
       if (breaker.kind == BreakerKind::kOpen) {
-        retry_after = open_left(breaker, rules, now);
-        if (retry_after != 0) {
+        passed.retry_after = open_left(breaker, rules, now);
+        if (passed.retry_after != 0) {
           rebase(word, rules, now);
-          return BreakerAnswer::kOpen;
+          passed.answer = BreakerAnswer::kOpen;
+          return passed;
         }
         breaker.kind = BreakerKind::kHalfOpen;
         breaker.since = moment(now);
         cell_.breaker.compare_exchange_strong(word, pack(breaker), std::memory_order_acq_rel);
         continue;
       }
-      const BreakerAnswer answer = look(rules, now, retry_after);
-      if (answer == BreakerAnswer::kProbesTaken) return answer;
-      if (take_probe(rules, breaker.generation, now, ticket)) return BreakerAnswer::kPass;
+      passed.answer = look(rules, now, passed.retry_after);
+      if (passed.answer == BreakerAnswer::kProbesTaken) return passed;
+      if (take_probe(rules, breaker.generation, now, passed.ticket)) return passed;
     }
-    retry_after = in_nanos(rules.probe_deadline);
-    return BreakerAnswer::kProbesTaken;
+    passed.answer = BreakerAnswer::kProbesTaken;
+    passed.retry_after = in_nanos(rules.probe_deadline);
+    return passed;
   }
 
   // Takes a free place, or that of a probe past its deadline. The state is looked at again after: a

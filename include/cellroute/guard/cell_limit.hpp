@@ -18,8 +18,9 @@ namespace cellroute::guard {
 
 // A lane's credit: whose (32 bits of signature, and the sub-slot of a WINDOW), how much (32).
 constexpr std::uint64_t credit_tag(const LimitRule& rule, Nanos now) noexcept {
-  const std::uint64_t slot = rule.kind == LimitKind::kWindow ? nanos_of(now) / rule.window.slot : 0;
-  return (rule.signature ^ slot << 7) << 32;
+  if (rule.kind == LimitKind::kBucket) [[likely]]
+    return rule.signature << 32;
+  return (rule.signature ^ nanos_of(now) / rule.window.slot << 7) << 32;
 }
 
 inline constexpr std::uint64_t kCreditMask = 0xffff'ffff;
@@ -66,9 +67,8 @@ inline std::uint64_t take_shared(Word& word, const LimitRule& rule, Nanos now, C
   }
 }
 
-CELLROUTE_COLD inline bool borrow_credit(CellWords& cell, LaneWords& lane, const LimitRule& rule,
-                                         std::uint32_t i, Nanos now, CellLimitUndo& undo,
-                                         Nanos& retry_after) noexcept {
+inline bool borrow_credit(CellWords& cell, LaneWords& lane, const LimitRule& rule, std::uint32_t i,
+                          Nanos now, CellLimitUndo& undo, Nanos& retry_after) noexcept {
   const std::uint64_t count =
       take_shared(cell_limit_word(cell, rule, i), rule, now, undo, retry_after);
   if (count == 0 || rule.credit == 0) return count != 0;
@@ -83,23 +83,23 @@ CELLROUTE_COLD inline bool borrow_credit(CellWords& cell, LaneWords& lane, const
   }
 }
 
-// Takes one request from limit `i` of a cell's rules. From credit it is one compare-and-set on the
-// lane's own line. Relaxed throughout: a count guards no other memory.
-CELLROUTE_HOT inline bool take_cell_limit(CellWords& cell, LaneWords& lane, const LimitRule& rule,
-                                          std::uint32_t i, Nanos now, CellLimitUndo& undo,
-                                          Nanos& retry_after) noexcept {
-  if (rule.credit != 0) {
-    const std::uint64_t tag = credit_tag(rule, now);
-    std::uint64_t held = lane.credits[i].load(std::memory_order_relaxed);
-    // Above 0 and at most `credit`, in one comparison.
-    while (held - tag - 1 < rule.credit) {
-      if (lane.credits[i].compare_exchange_weak(held, held - 1, std::memory_order_relaxed)) {
-        undo.word = nullptr;
-        return true;
-      }
-    }
+// Takes one request from the lane's credit of a cell's limit: one compare-and-set on the lane's own
+// line. False without credit. Relaxed throughout: a count guards no other memory.
+CELLROUTE_HOT inline bool take_credit(Word& credit, const LimitRule& rule, Nanos now) noexcept {
+  const std::uint64_t tag = credit_tag(rule, now);
+  std::uint64_t held = credit.load(std::memory_order_relaxed);
+  // Above 0 and at most `credit`, in one comparison.
+  while (held - tag - 1 < rule.credit) {
+    if (credit.compare_exchange_weak(held, held - 1, std::memory_order_relaxed)) return true;
   }
-  return borrow_credit(cell, lane, rule, i, now, undo, retry_after);
+  return false;
+}
+
+inline bool take_cell_limit(CellWords& cell, LaneWords& lane, const LimitRule& rule,
+                            std::uint32_t i, Nanos now, CellLimitUndo& undo,
+                            Nanos& retry_after) noexcept {
+  return take_credit(lane.credits[i], rule, now) ||
+         borrow_credit(cell, lane, rule, i, now, undo, retry_after);
 }
 
 inline void cancel_cell_limit(LaneWords& lane, const LimitRule& rule, std::uint32_t i, Nanos now,

@@ -24,7 +24,7 @@ struct CellRules {
   BreakerRules breaker;
   InFlightRules in_flight;
   std::uint32_t limit_count = 0;
-  std::array<LimitRule, guard::kMaxCellLimits> limits;  // per CELL, those that apply to all
+  std::array<LimitRule, guard::kMaxCellLimits> limits;  // per CELL
 };
 
 // `limits` are those of `per: CELL`, at most 4; `lanes` the guard region's. Errors: those of
@@ -49,10 +49,8 @@ class Guards {
 
   // `cell` is a number from claim(), `lane` below geometry().lanes. Fills `ticket` where it admits
   // and leaves it empty where it refuses. Charges beyond kMaxKeyCharges are refused, as kKeyLimit.
-  // `cell_limits` is a bit for each of rules.limits that binds this request.
   Admission admit(std::uint32_t cell, std::uint32_t lane, const CellRules& rules,
-                  std::span<const KeyCharge> charges, Nanos now, Ticket& ticket,
-                  std::uint32_t cell_limits = ~0u) noexcept;
+                  std::span<const KeyCharge> charges, Nanos now, Ticket& ticket) noexcept;
 
   // Ends the request and empties the ticket. A ticket that is empty, late, of another region or
   // made up changes nothing but as in_flight.hpp says. `rules` are those of the ticket's cell now.
@@ -69,16 +67,18 @@ class Guards {
   std::uint64_t in_flight(std::uint32_t cell) const noexcept;
 
  private:
-  bool reserve_limits(guard::CellWords& state, guard::LaneWords& lane, const CellRules& rules,
-                      std::span<const KeyCharge> charges, Nanos now, std::uint32_t cell_limits,
-                      Admission& admission) const noexcept;
-  bool reserve_cell_limits(guard::CellWords& state, guard::LaneWords& lane, const CellRules& rules,
-                           Nanos now, std::uint32_t cell_limits,
-                           Admission& admission) const noexcept;
-  static bool counts_only(const LimitRule& rule, guard::LaneWords& lane,
-                          Admission& admission) noexcept {
+  void withdraw(std::uint32_t cell, guard::CellWords& state, guard::LaneWords& lane,
+                const CellRules& rules, Ticket ticket) noexcept;
+  Admission reserve_key_limits(guard::CellWords& state, guard::LaneWords& lane,
+                               const CellRules& rules, std::span<const KeyCharge> charges,
+                               Nanos now) const noexcept;
+  static Admission reserve_cell_limits(guard::CellWords& state, guard::LaneWords& lane,
+                                       const CellRules& rules, Nanos now) noexcept;
+  static Admission borrow_cell_limits(guard::CellWords& state, guard::LaneWords& lane,
+                                      const CellRules& rules, std::uint32_t first,
+                                      Nanos now) noexcept;
+  static bool counts_only(const LimitRule& rule, Admission& admission) noexcept {
     if (rule.on_exceed != OnExceed::kCount) return false;
-    if (!admission.exceeded) lane.exceeded.fetch_add(1, std::memory_order_relaxed);
     admission.exceeded = true;
     return true;
   }
@@ -98,6 +98,7 @@ inline Result<CellRules> compile_rules(const BreakerPolicy& breaker,
   if (!flight_rules) return flight_rules.error();
   rules.in_flight = *flight_rules;
   for (const Limit& limit : limits) {
+    if (limit.unlimited) continue;
     if (rules.limit_count == guard::kMaxCellLimits) {
       return invalid_argument("limits: at most 4 may be per CELL");
     }
@@ -108,105 +109,138 @@ inline Result<CellRules> compile_rules(const BreakerPolicy& breaker,
   return rules;
 }
 
-inline Admission Guards::available(std::uint32_t cell, const CellRules& rules,
-                                   Nanos now) const noexcept {
-  Admission answer;
-  if (!region_.healthy(cell)) {
-    answer.refusal = Refusal::kUnhealthy;
-    return answer;
+namespace guard {
+
+inline Admission admission_of(BreakerAnswer answer, Nanos retry_after) noexcept {
+  switch (answer) {
+    case BreakerAnswer::kOpen: return {Refusal::kBreakerOpen, false, 0, retry_after};
+    case BreakerAnswer::kProbesTaken: return {Refusal::kProbesTaken, false, 0, retry_after};
+    case BreakerAnswer::kPass: break;
   }
-  switch (guard::BreakerOf(region_, cell).look(rules.breaker, now, answer.retry_after)) {
-    case BreakerAnswer::kPass: answer.retry_after = 0; break;
-    case BreakerAnswer::kOpen: answer.refusal = Refusal::kBreakerOpen; break;
-    case BreakerAnswer::kProbesTaken: answer.refusal = Refusal::kProbesTaken; break;
-  }
-  return answer;
+  return {};
 }
 
+}  // namespace guard
+
+inline Admission Guards::available(std::uint32_t cell, const CellRules& rules,
+                                   Nanos now) const noexcept {
+  if (!region_.healthy(cell)) return {.refusal = Refusal::kUnhealthy};
+  Nanos retry_after = 0;
+  const BreakerAnswer answer =
+      guard::BreakerOf(region_, cell).look(rules.breaker, now, retry_after);
+  return guard::admission_of(answer, retry_after);
+}
+
+// What a cold function needs by address is made where it is called, so that the rest stays in
+// registers.
 CELLROUTE_HOT inline Admission Guards::admit(std::uint32_t cell, std::uint32_t lane,
                                              const CellRules& rules,
                                              std::span<const KeyCharge> charges, Nanos now,
-                                             Ticket& ticket, std::uint32_t cell_limits) noexcept {
-  Admission answer;
-  ticket.cell = Ticket::kNoCell;
+                                             Ticket& ticket) noexcept {
+  ticket = {};
   guard::CellWords& state = region_.cell_words(cell);
   guard::LaneWords& mine = region_.lane_words(lane, cell);
-  if (!region_.healthy(cell)) {
-    answer.refusal = Refusal::kUnhealthy;
-    return answer;
+  if (!region_.healthy(cell)) [[unlikely]]
+    return {.refusal = Refusal::kUnhealthy};
+  Nanos retry_after = 0;
+  const BreakerAnswer passed =
+      guard::BreakerOf(region_, cell).pass(rules.breaker, now, ticket.breaker, retry_after);
+  if (passed != BreakerAnswer::kPass) [[unlikely]]
+    return guard::admission_of(passed, retry_after);
+  if (!guard::enter_flight(state, mine, rules.in_flight, now, ticket.flight)) [[unlikely]] {
+    withdraw(cell, state, mine, rules, ticket);
+    ticket = {};
+    return {.refusal = Refusal::kInFlightFull};
   }
-  guard::BreakerOf breaker(region_, cell);
-  ticket.breaker = {};
-  const BreakerAnswer passed = breaker.pass(rules.breaker, now, ticket.breaker, answer.retry_after);
-  if (passed != BreakerAnswer::kPass) {
-    answer.refusal = passed == BreakerAnswer::kOpen ? Refusal::kBreakerOpen : Refusal::kProbesTaken;
-    return answer;
+  const Admission admission = charges.empty()
+                                  ? reserve_cell_limits(state, mine, rules, now)
+                                  : reserve_key_limits(state, mine, rules, charges, now);
+  if (!admission.ok()) [[unlikely]] {
+    withdraw(cell, state, mine, rules, ticket);
+    ticket = {};
+    return admission;
   }
-  ticket.flight = {};
-  if (!guard::enter_flight(state, mine, rules.in_flight, now, ticket.flight)) {
-    breaker.withdraw(ticket.breaker);
-    answer.refusal = Refusal::kInFlightFull;
-    return answer;
-  }
-  const bool reserved = charges.empty()
-                            ? reserve_cell_limits(state, mine, rules, now, cell_limits, answer)
-                            : reserve_limits(state, mine, rules, charges, now, cell_limits, answer);
-  if (!reserved) {
-    guard::leave_flight(state, mine, rules.in_flight, ticket.flight);
-    breaker.withdraw(ticket.breaker);
-    return answer;
-  }
+  if (admission.exceeded) [[unlikely]]
+    mine.exceeded.fetch_add(1, std::memory_order_relaxed);
   ticket.cell = cell;
   ticket.lane = lane;
   ticket.start = now;
-  return answer;
+  return admission;
+}
+
+// Gives back what another guard's refusal makes void.
+CELLROUTE_COLD inline void Guards::withdraw(std::uint32_t cell, guard::CellWords& state,
+                                            guard::LaneWords& lane, const CellRules& rules,
+                                            Ticket ticket) noexcept {
+  guard::leave_flight(state, lane, rules.in_flight, ticket.flight);
+  guard::BreakerOf(region_, cell).withdraw(ticket.breaker);
 }
 
 // The keys' limits in order, then the cell's; what was taken goes back in reverse.
-inline bool Guards::reserve_limits(guard::CellWords& state, guard::LaneWords& lane,
-                                   const CellRules& rules, std::span<const KeyCharge> charges,
-                                   Nanos now, std::uint32_t cell_limits,
-                                   Admission& admission) const noexcept {
+inline Admission Guards::reserve_key_limits(guard::CellWords& state, guard::LaneWords& lane,
+                                            const CellRules& rules,
+                                            std::span<const KeyCharge> charges,
+                                            Nanos now) const noexcept {
   LimitTaken taken[kMaxKeyCharges];
+  Admission admission;
   std::uint32_t done = 0;
-  admission.refusal = Refusal::kKeyLimit;
-  for (; done < charges.size(); ++done) {
-    if (done == kMaxKeyCharges) break;
+  for (; done < charges.size() && done < kMaxKeyCharges; ++done) {
     const LimitRule& rule = *charges[done].rule;
     taken[done].word = nullptr;
     if (rule.unlimited) continue;
     taken[done] = limiter_.take(charges[done].hash, rule, now);
-    if (taken[done].admitted || counts_only(rule, lane, admission)) continue;
+    if (taken[done].admitted || counts_only(rule, admission)) continue;
     admission.retry_after = taken[done].retry_after;
     break;
   }
   if (done < charges.size()) {
+    admission.refusal = Refusal::kKeyLimit;
     admission.limit = done;
   } else {
-    admission.refusal = Refusal::kNone;
-    if (reserve_cell_limits(state, lane, rules, now, cell_limits, admission)) return true;
+    const bool exceeded = admission.exceeded;
+    admission = reserve_cell_limits(state, lane, rules, now);
+    admission.exceeded = admission.exceeded || exceeded;
+    if (admission.ok()) return admission;
   }
   while (done > 0) {
     --done;
     taken[done].cancel(*charges[done].rule);
   }
-  return false;
+  return admission;
 }
 
-CELLROUTE_HOT inline bool Guards::reserve_cell_limits(guard::CellWords& state,
-                                                      guard::LaneWords& lane,
-                                                      const CellRules& rules, Nanos now,
-                                                      std::uint32_t cell_limits,
-                                                      Admission& admission) const noexcept {
-  guard::CellLimitUndo undo[guard::kMaxCellLimits];
-  std::uint32_t admitted = 0;
-  for (std::uint32_t i = 0; i < rules.limit_count; ++i) {
+// From the lane's credits as long as they last.
+CELLROUTE_HOT inline Admission Guards::reserve_cell_limits(guard::CellWords& state,
+                                                           guard::LaneWords& lane,
+                                                           const CellRules& rules,
+                                                           Nanos now) noexcept {
+  const LimitRule* const first = rules.limits.data();
+  const LimitRule* const end = first + rules.limit_count;
+  guard::Word* credit = lane.credits;
+  for (const LimitRule* rule = first; rule != end; ++rule, ++credit) {
+    if (!guard::take_credit(*credit, *rule, now)) [[unlikely]] {
+      const auto i = static_cast<std::uint32_t>(rule - first);
+      return borrow_cell_limits(state, lane, rules, i, now);
+    }
+  }
+  return {};
+}
+
+// The limits from `first` on, those before having been taken from credit.
+CELLROUTE_COLD inline Admission Guards::borrow_cell_limits(guard::CellWords& state,
+                                                           guard::LaneWords& lane,
+                                                           const CellRules& rules,
+                                                           std::uint32_t first,
+                                                           Nanos now) noexcept {
+  guard::CellLimitUndo undo[guard::kMaxCellLimits] = {};
+  std::uint32_t admitted = (1u << first) - 1;
+  Admission admission;
+  for (std::uint32_t i = first; i < rules.limit_count; ++i) {
     const LimitRule& rule = rules.limits[i];
-    if (rule.unlimited || (cell_limits >> i & 1) == 0) continue;
     Nanos retry_after = 0;
     if (guard::take_cell_limit(state, lane, rule, i, now, undo[i], retry_after)) {
       admitted |= 1u << i;
-    } else if (!counts_only(rule, lane, admission)) {
+    } else if (!counts_only(rule, admission)) {
       admission.refusal = Refusal::kCellLimit;
       admission.limit = i;
       admission.retry_after = retry_after;
@@ -214,10 +248,10 @@ CELLROUTE_HOT inline bool Guards::reserve_cell_limits(guard::CellWords& state,
         if ((admitted >> i & 1) == 0) continue;
         guard::cancel_cell_limit(lane, rules.limits[i], i, now, undo[i]);
       }
-      return false;
+      break;
     }
   }
-  return true;
+  return admission;
 }
 
 inline void Guards::report(Ticket& ticket, Outcome outcome, const CellRules& rules,

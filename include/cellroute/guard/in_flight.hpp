@@ -55,7 +55,8 @@ struct FlightTicket {
 
 namespace guard {
 
-// A lane's slot: turn (24 bits), entries (20), unused credit (20). Void in another turn.
+// A lane's slot: turn (24 bits), entries (20), unused credit (20). Void in another turn. Entries
+// and credit together fit the field, so that neither overflows into the next.
 inline constexpr std::uint64_t kFlightField = (1u << 20) - 1;
 constexpr std::uint64_t flight_word(std::uint64_t turn, std::uint64_t entries,
                                     std::uint64_t unused) noexcept {
@@ -189,7 +190,7 @@ inline bool put_credit(LaneWords& lane, std::uint64_t turn, std::uint64_t count)
   for (;;) {
     std::uint64_t next = flight_word(turn, 1, count - 1);
     if (turn_of(word) == turn) {
-      if (entries_of(word) == kFlightField || unused_of(word) + count > kFlightField) return false;
+      if (entries_of(word) + unused_of(word) + count > kFlightField) return false;
       next = word + (std::uint64_t{1} << 20) + count - 1;
     } else if (turn_age(turn, turn_of(word)) < kTurnMask / 2) {
       return false;
@@ -198,9 +199,15 @@ inline bool put_credit(LaneWords& lane, std::uint64_t turn, std::uint64_t count)
   }
 }
 
-CELLROUTE_COLD inline bool enter_by_borrowing(CellWords& cell, LaneWords& lane,
-                                              const InFlightRules& rules, Nanos now,
-                                              FlightTicket& ticket) noexcept {
+struct FlightEntry {
+  bool entered;
+  FlightTicket ticket;
+};
+
+// By value, so that the caller's own ticket stays in registers.
+CELLROUTE_COLD inline FlightEntry enter_by_borrowing(CellWords& cell, LaneWords& lane,
+                                                     const InFlightRules& rules,
+                                                     Nanos now) noexcept {
   constexpr int kAttempts = 16;  // each lost one means that time or another thread moved on
   const std::uint64_t cap = rules.cap == 0 ? kLentMask / 2 : rules.cap;
   const std::uint64_t wanted = rules.credit < 2 ? 1 : rules.credit / 2;
@@ -216,13 +223,10 @@ CELLROUTE_COLD inline bool enter_by_borrowing(CellWords& cell, LaneWords& lane,
       if (turn_of(wheel) == turn) step_flight(cell, wheel, next);
       continue;
     }
-    if (put_credit(lane, turn, count)) {
-      ticket.turn = static_cast<std::uint32_t>(turn);
-      return true;
-    }
+    if (put_credit(lane, turn, count)) return {true, {static_cast<std::uint32_t>(turn)}};
     take_back(cell, turn, count);
   }
-  return rules.cap == 0;  // without a cap, what cannot be counted is let through uncounted
+  return {rules.cap == 0, {}};  // without a cap, what cannot be counted is let through uncounted
 }
 
 // Takes a place for a request; false where the cap is reached. One compare-and-set on the lane's
@@ -232,14 +236,16 @@ CELLROUTE_HOT inline bool enter_flight(CellWords& cell, LaneWords& lane, const I
   const std::uint64_t turn = flight_turn(cell, rules.slot, now);
   Word& slot = lane.flight[turn % kFlightSlots];
   std::uint64_t word = slot.load(std::memory_order_relaxed);
-  while (turn_of(word) == turn && unused_of(word) != 0 && entries_of(word) != kFlightField) {
+  while (turn_of(word) == turn && unused_of(word) != 0) {
     const std::uint64_t next = word + (std::uint64_t{1} << 20) - 1;
     if (slot.compare_exchange_weak(word, next, std::memory_order_relaxed)) {
       ticket.turn = static_cast<std::uint32_t>(turn);
       return true;
     }
   }
-  return enter_by_borrowing(cell, lane, rules, now, ticket);
+  const FlightEntry entry = enter_by_borrowing(cell, lane, rules, now);
+  ticket = entry.ticket;
+  return entry.entered;
 }
 
 // Gives the place back: to the lane while its slot still lends and it holds little, else to the

@@ -61,6 +61,8 @@ class GuardPlan {
   }
   std::uint32_t find_plan(std::string_view name) const noexcept { return plan_names_.find(name); }
 
+  // Whether any plan's keys have limits.
+  bool limits_keys() const noexcept { return !key_limits_.empty(); }
   // The limits of a plan's keys, at most Guards::kMaxKeyCharges.
   std::span<const KeyLimit* const> limits(std::uint16_t plan) const noexcept {
     return of_plan_[plan];

@@ -83,6 +83,15 @@ class Picker {
     return std::visit([&](const auto& table) noexcept { return table.pick(point); }, table_);
   }
 
+  // The pick of a key itself. `hash` is hash_bytes(placement seed, key).
+  CellIndex pick(std::string_view key, std::uint64_t hash) const noexcept {
+    if (const auto* slots = std::get_if<RendezvousSlots>(&table_)) [[likely]] {
+      return slots->pick({hash, 0});
+    }
+    return std::visit(
+        [&](const auto& table) noexcept { return table.pick(table.point(key, hash)); }, table_);
+  }
+
   std::size_t table_bytes() const noexcept {
     return std::visit([](const auto& table) noexcept { return table.table_bytes(); }, table_);
   }

@@ -49,6 +49,23 @@ inline Topology topology(std::vector<Cell> cells) {
   return made;
 }
 
+inline std::vector<Cell> four_cells() {
+  return {cell("r-us-1", "retail", "us"), cell("r-us-2", "retail", "us"),
+          cell("r-eu-1", "retail", "eu"), cell("p-us-1", "private", "us", "maximum", {"FedRAMP"})};
+}
+
+inline Topology stateless(std::vector<Cell> cells) {
+  Topology made = topology(std::move(cells));
+  made.policy.affinity = Affinity::kStateless;
+  return made;
+}
+
+inline Topology assigning(std::vector<Cell> cells) {
+  Topology made = topology(std::move(cells));
+  made.policy.unassigned = Unassigned::kAssign;
+  return made;
+}
+
 inline MappingRecord record(std::string key, std::string cell, std::uint64_t epoch = 1) {
   MappingRecord made;
   made.key = std::move(key);

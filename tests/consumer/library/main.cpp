@@ -1,6 +1,12 @@
-// Pulls in Protobuf, yaml-cpp and LMDB through the library.
+// Every installed header of the compiled part; Protobuf, yaml-cpp and LMDB come through the
+// library.
 #include <cellroute/version.hpp>
 
+#include "control/assign.hpp"
+#include "control/mutate.hpp"
+#include "control/verify.hpp"
+#include "stores/lmdb_store.hpp"
+#include "stores/memory_store.hpp"
 #include "stores/open_store.hpp"
 #include "topology/load.hpp"
 

@@ -211,6 +211,25 @@ TEST_CASE("rule 2: a mapping resolved for another generation is refused, not gue
   CHECK(decision.cell == kNoCellNumber);
 }
 
+TEST_CASE("rule 2: a mapping with numbers that the topology does not have is refused") {
+  Served served(topology(four_cells()));
+  const Mapped sound = served->snapshot()->mapped(record("k", "r-us-2", 5));
+  const auto refused = [&](const Mapped& mapped) {
+    return said(served.route("k", {.mapping = &mapped})) == "INVALID_ARGUMENT MAPPING_STALE";
+  };
+  CHECK(!refused(sound));
+  Mapped forged = sound;
+  forged.cell = 4;
+  CHECK(refused(forged));
+  forged = sound;
+  forged.has_profile = true;
+  forged.profile.flags = 0x4000;
+  CHECK(refused(forged));
+  forged.profile.flags = 0;
+  forged.profile.plan = 1;
+  CHECK(refused(forged));
+}
+
 // ---- 3. Absent and unknown
 
 TEST_CASE("rule 3: UNKNOWN is never placed, whatever the policy") {

@@ -55,11 +55,18 @@ inline void deny(Choice& choice, Status status, Reason reason) noexcept {
   choice.reason = reason;
 }
 
+// The same of a mapping.
+inline bool is_current(const SnapshotPath& path, const Mapped& mapped) noexcept {
+  return mapped.generation == path.generation &&
+         (mapped.cell < path.cell_count || mapped.cell == kNoCell) &&
+         (mapped.profile.flags & path.unknown_flags) == 0 && mapped.profile.plan <= path.plans;
+}
+
 // Step 2: a mapped key's cell serves it or nobody does.
 CELLROUTE_HOT inline void choose_mapped(const Snapshot& snapshot, const Request& request,
                                         const Mapped& mapped, Choice& choice) noexcept {
   const CompiledTopology& compiled = snapshot.compiled();
-  if (mapped.generation != snapshot.path().generation) [[unlikely]] {
+  if (!is_current(snapshot.path(), mapped)) [[unlikely]] {
     return deny(choice, Status::kInvalidArgument, Reason::kMappingStale);
   }
   choice.mapped = true;

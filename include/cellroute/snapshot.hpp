@@ -44,6 +44,7 @@ struct SnapshotPath {
   const PoolIndex* pool_of_class = nullptr;
   const Pool* pools = nullptr;
   const CellPath* cells = nullptr;
+  std::size_t cell_count = 0;
   Nanos timeout = 0;
 };
 
@@ -201,6 +202,7 @@ class Snapshot {
     path_.pool_of_class = compiled_->pool_of_class().data();
     path_.pools = compiled_->pools().data();
     path_.cells = cells_.data();
+    path_.cell_count = cells_.size();
     path_.timeout = policy.timeout;
   }
 

@@ -190,7 +190,7 @@ class Explaining {
       return all.empty() ? std::string("none") : join(all);
     };
     add("candidates", region_name(region) + ", " + tier_name(tier) + ": " + shown(passing) +
-                          (failing.empty() ? "" : "; not " + shown(failing)));
+                          (failing.empty() ? "" : "; " + shown(failing)));
     return !passing.empty();
   }
 
@@ -205,9 +205,10 @@ class Explaining {
       if (cell == kNoCell) break;
       names.push_back(compiled_.cell(cell).id);
     }
-    add("pool", std::to_string(pool.members.size()) + " cells, " +
-                    std::string(Picker::name(pool.picker.kind())) + "; preference order: " +
-                    join(names) + (pool.members.size() > names.size() ? ", …" : ""));
+    add("pool",
+        std::to_string(pool.members.size()) + (pool.members.size() == 1 ? " cell, " : " cells, ") +
+            std::string(Picker::name(pool.picker.kind())) + "; preference order: " + join(names) +
+            (pool.members.size() > names.size() ? ", …" : ""));
   }
 
   void explain_guards(CellIndex cell) {

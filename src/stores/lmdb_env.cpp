@@ -203,8 +203,8 @@ Error LmdbEnv::check_missing_pages() {
   const std::uint64_t pages = info.me_last_pgno + 1;
   const std::uint64_t present = static_cast<std::uint64_t>(status.st_size) / stat.ms_psize;
   if (present >= pages) return {};
-  const Error cut_short = store_error(ErrorCode::kCorrupt, files_.directory,
-                                      "data.mdb is cut short; restore it from a copy");
+  Error cut_short = store_error(ErrorCode::kCorrupt, files_.directory,
+                                "data.mdb is cut short; restore it from a copy");
   if (pages - present > kMaxMissingPages) return cut_short;
   // What is missing shall read as zero, which is no page of a tree, instead of ending the process.
   if (::ftruncate(descriptor, static_cast<off_t>(pages * stat.ms_psize)) != 0) {

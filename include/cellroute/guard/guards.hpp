@@ -140,6 +140,8 @@ CELLROUTE_HOT inline Admission Guards::admit(std::uint32_t cell, std::uint32_t l
   ticket = {};
   guard::CellWords& state = region_.cell_words(cell);
   guard::LaneWords& mine = region_.lane_words(lane, cell);
+  guard::prefetch_line(mine.flight);
+  guard::prefetch_line(&mine.calls);
   if (!region_.healthy(cell)) [[unlikely]]
     return {.refusal = Refusal::kUnhealthy};
   Nanos retry_after = 0;

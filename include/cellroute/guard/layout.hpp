@@ -146,6 +146,14 @@ inline GuardGeometry rounded(GuardGeometry geometry) noexcept {
   return geometry;
 }
 
+// Brings a line that is about to be written: several together, since each atomic operation waits
+// for all that came before.
+inline void prefetch_line([[maybe_unused]] const void* line) noexcept {
+#if defined(__GNUC__)
+  __builtin_prefetch(line, 1);
+#endif
+}
+
 // The first writer's value holds; false where that is another than `value`.
 inline bool settle(Word& word, std::uint64_t value) noexcept {
   std::uint64_t found = 0;

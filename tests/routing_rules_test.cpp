@@ -202,6 +202,24 @@ TEST_CASE("rule 2: a mapping resolved for another generation is refused, not gue
   CHECK(decision.cell == kNoCellNumber);
 }
 
+TEST_CASE("rule 2: a mapping with numbers that the snapshot lacks is refused, not followed") {
+  Served served(topology({cell("a", "retail", "us"), cell("b", "retail", "us")}));
+  const Mapped sound = served->snapshot()->mapped(record("k", "b"));
+  Mapped bad = sound;
+  bad.cell = 2;
+  CHECK(said(served.route("k", {.mapping = &bad})) == "INVALID_ARGUMENT MAPPING_STALE");
+  bad = sound;
+  bad.has_profile = true;
+  bad.profile.generation = sound.generation;
+  bad.profile.flags = 1u << 15;
+  CHECK(said(served.route("k", {.mapping = &bad})) == "INVALID_ARGUMENT MAPPING_STALE");
+  bad.profile.flags = 0;
+  bad.profile.plan = 1;
+  CHECK(said(served.route("k", {.mapping = &bad})) == "INVALID_ARGUMENT MAPPING_STALE");
+  bad.profile.plan = 0;
+  CHECK(said(served.route("k", {.mapping = &bad})) == "OK MAPPED");
+}
+
 TEST_CASE("rule 1: a handle with numbers that the topology does not have is refused") {
   Served served(topology(four_cells()));
   Request request;

@@ -50,6 +50,14 @@ CELLROUTE_COLD inline Reason check_request(const Snapshot& snapshot,
   return request.tried.size() > kMaxTried ? Reason::kTooManyTried : Reason::kResourceTooLong;
 }
 
+// The same of a mapping.
+inline bool is_current(const SnapshotPath& path, const CompiledTopology& compiled,
+                       const Mapped& mapped) noexcept {
+  return mapped.generation == path.generation &&
+         (mapped.cell < compiled.cell_count() || mapped.cell == kNoCell) &&
+         (!mapped.has_profile || is_current(path, mapped.profile));
+}
+
 inline void deny(Choice& choice, Status status, Reason reason) noexcept {
   choice.status = status;
   choice.reason = reason;
@@ -59,7 +67,7 @@ inline void deny(Choice& choice, Status status, Reason reason) noexcept {
 CELLROUTE_HOT inline void choose_mapped(const Snapshot& snapshot, const Request& request,
                                         const Mapped& mapped, Choice& choice) noexcept {
   const CompiledTopology& compiled = snapshot.compiled();
-  if (mapped.generation != snapshot.path().generation) [[unlikely]] {
+  if (!is_current(snapshot.path(), compiled, mapped)) [[unlikely]] {
     return deny(choice, Status::kInvalidArgument, Reason::kMappingStale);
   }
   choice.mapped = true;

@@ -111,6 +111,17 @@ class Router {
     decide_batch<false>(requests, decisions, now);
   }
 
+  // The same for hosts whose requests and decisions have another shape: `next(i)` makes the i-th
+  // request, `take(i, decision)` gets its decision; neither may throw.
+  template <class Next, class Take>
+  void route_each(std::size_t count, Next&& next, Take&& take, Nanos now) noexcept {
+    decide_each<true>(count, next, take, now);
+  }
+  template <class Next, class Take>
+  void place_each(std::size_t count, Next&& next, Take&& take, Nanos now) noexcept {
+    decide_each<false>(count, next, take, now);
+  }
+
   // Ends a routed request: gives back what its ticket holds, tells the breaker, empties the ticket.
   // A ticket that is empty, late or foreign changes nothing. No I/O, allocation, lock, system call.
   void report(Ticket& ticket, const CallReport& call, Nanos now) noexcept {
@@ -155,15 +166,23 @@ class Router {
   template <bool kReserve>
   void decide_batch(std::span<const Request> requests, std::span<Decision> decisions,
                     Nanos now) noexcept {
+    decide_each<kReserve>(
+        requests.size(), [&](std::size_t i) -> const Request& { return requests[i]; },
+        [&](std::size_t i, const Decision& decision) { decisions[i] = decision; }, now);
+  }
+
+  template <bool kReserve, class Next, class Take>
+  void decide_each(std::size_t count, Next&& next, Take&& take, Nanos now) noexcept {
     const Reading reading(published_, 0);
     const Snapshot* const snapshot = reading.get();
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      if (requests[i].lane >= lanes()) {
-        decisions[i] = lane_out_of_range();
+    for (std::size_t i = 0; i < count; ++i) {
+      const Request& request = next(i);
+      if (request.lane >= lanes()) {
+        take(i, lane_out_of_range());
       } else if (snapshot == nullptr) {
-        decisions[i] = {.reason = Reason::kNoSnapshot};
+        take(i, Decision{.reason = Reason::kNoSnapshot});
       } else {
-        decisions[i] = Deciding<kReserve>::decide(*snapshot, guards_, requests[i], now);
+        take(i, Deciding<kReserve>::decide(*snapshot, guards_, request, now));
       }
     }
   }

@@ -68,8 +68,7 @@
 extern "C" {
 #endif
 
-/* --- Versions ----------------------------------------------------------------------------------
- */
+/* ---- Versions ---- */
 
 /* The interface of this header: the major number in the high 16 bits, which changes with what a
  * program must be changed for, and the minor one, which grows with what is added. */
@@ -86,8 +85,7 @@ CELLROUTE_API int32_t cellroute_abi_check(uint32_t version);
 /* The library's release, such as "0.1.0"; NUL-terminated, for ever. */
 CELLROUTE_API const char* cellroute_version_string(void);
 
-/* --- Codes and errors --------------------------------------------------------------------------
- */
+/* ---- Codes and errors ---- */
 
 #define CELLROUTE_OK 0
 #define CELLROUTE_UNCHANGED 1 /* refresh: the file holds what serves */
@@ -105,13 +103,11 @@ CELLROUTE_API const char* cellroute_version_string(void);
 
 #define CELLROUTE_E_NO_MEMORY (-100)
 #define CELLROUTE_E_NULL (-101)         /* a pointer that must not be NULL is */
-#define CELLROUTE_E_STRUCT_SIZE (-102)  /* below the first published size, or differs in an array \
-                                         */
+#define CELLROUTE_E_STRUCT_SIZE (-102)  /* none of any version, or differs in an array */
 #define CELLROUTE_E_UNKNOWN_TAIL (-103) /* a field that this library does not know is not zero */
 #define CELLROUTE_E_BUFFER (-104)       /* the buffer is too small; *size says what is needed */
-#define CELLROUTE_E_UNKNOWN_NAME \
-  (-105)                               /* no such tier, region, flag or plan; error.reason: which */
-#define CELLROUTE_E_NO_SNAPSHOT (-106) /* nothing has been published */
+#define CELLROUTE_E_UNKNOWN_NAME (-105) /* error.reason says of what */
+#define CELLROUTE_E_NO_SNAPSHOT (-106)  /* nothing has been published */
 #define CELLROUTE_E_BROKEN_STORE (-107) /* a custom store broke its contract */
 #define CELLROUTE_E_REENTERED (-108)    /* a custom store called itself */
 
@@ -135,8 +131,7 @@ typedef struct cellroute_error {
   char text[CELLROUTE_ERROR_TEXT_SIZE]; /* NUL-terminated */
 } cellroute_error;
 
-/* --- Views, statuses, reasons ------------------------------------------------------------------
- */
+/* ---- Views, statuses, reasons ---- */
 
 typedef struct cellroute_view {
   const char* data;
@@ -178,14 +173,12 @@ typedef struct cellroute_reason_info {
 /* The index-th reason, from 0. CELLROUTE_E_NOT_FOUND behind the last. */
 CELLROUTE_API int32_t cellroute_reason_at(uint32_t index, cellroute_reason_info* info);
 
-/* --- Topologies --------------------------------------------------------------------------------
- */
+/* ---- Topologies ---- */
 
 /* A topology, checked whole and compiled. */
 typedef struct cellroute_topology cellroute_topology;
 
-#define CELLROUTE_FORMAT_BY_NAME \
-  0u /* by the name's ending: .yaml .json .textproto .pb and others */
+#define CELLROUTE_FORMAT_BY_NAME 0u /* by its ending: .yaml .json .textproto .pb and others */
 #define CELLROUTE_FORMAT_YAML 1u
 #define CELLROUTE_FORMAT_JSON 2u
 #define CELLROUTE_FORMAT_TEXTPROTO 3u
@@ -229,8 +222,7 @@ CELLROUTE_API int32_t cellroute_topology_write(const cellroute_topology* topolog
                                                char* buffer, size_t capacity, size_t* size,
                                                cellroute_error* error);
 
-/* --- Mapping stores ----------------------------------------------------------------------------
- */
+/* ---- Mapping stores ---- */
 
 /* Which cell serves which key, explicitly: an authority that changes by compare-and-set alone. */
 typedef struct cellroute_store cellroute_store;
@@ -365,8 +357,7 @@ CELLROUTE_API int32_t cellroute_store_scan(cellroute_store* store, cellroute_vie
                                            uint64_t limit, int64_t now_ns,
                                            const cellroute_sink* sink, cellroute_error* error);
 
-/* --- Routers -----------------------------------------------------------------------------------
- */
+/* ---- Routers ---- */
 
 typedef struct cellroute_router cellroute_router;
 
@@ -440,8 +431,7 @@ CELLROUTE_API int32_t cellroute_mark_health(cellroute_router* router, uint32_t c
 /* A cell's load, in the unit of its capacity, at most 2^62. The same codes. */
 CELLROUTE_API int32_t cellroute_mark_load(cellroute_router* router, uint32_t cell, uint64_t load);
 
-/* --- Snapshots: names, endpoints, labels -------------------------------------------------------
- */
+/* ---- Snapshots: names, endpoints, labels ---- */
 
 /* What serves at one moment, held: names for the numbers of its decisions. Hold one for as long as
  * its generation is of use; it keeps the memory of that generation. */
@@ -510,8 +500,7 @@ CELLROUTE_API int32_t cellroute_snapshot_label(const cellroute_snapshot* snapsho
                                                cellroute_view name, cellroute_view key,
                                                char* buffer, size_t capacity, size_t* size);
 
-/* --- Profiles ----------------------------------------------------------------------------------
- */
+/* ---- Profiles ---- */
 
 /* A key's attributes in the numbers of one generation: keep it beside the connection or tenant, and
  * resolve again when a decision says PROFILE_STALE (reason 110). All zero is stale. */
@@ -541,8 +530,7 @@ CELLROUTE_API int32_t cellroute_router_profile(cellroute_router* router,
                                                const cellroute_profile_names* names,
                                                cellroute_profile* profile, cellroute_error* error);
 
-/* --- The path of a request ---------------------------------------------------------------------
- */
+/* ---- The path of a request ---- */
 
 #define CELLROUTE_FOUND 0u
 #define CELLROUTE_LOOKUP_ABSENT 1u
@@ -680,8 +668,7 @@ CELLROUTE_API int32_t cellroute_explain(cellroute_router* router, const cellrout
                                         int64_t now_ns, char* buffer, size_t capacity, size_t* size,
                                         cellroute_error* error);
 
-/* --- Look-up and first assignment (they may block on the store) --------------------------------
- */
+/* ---- Look-up and first assignment (they may block on the store) ---- */
 
 /* Looks the key up. `mapping` is written on an error of the store too, as UNKNOWN, with which a
  * request is answered UNAVAILABLE. CELLROUTE_E_NO_SNAPSHOT, CELLROUTE_E_FORKED, the store's. */
@@ -701,8 +688,7 @@ CELLROUTE_API int32_t cellroute_assign(cellroute_router* router, cellroute_store
                                        cellroute_mapping* mapping, cellroute_decision* decision,
                                        cellroute_error* error);
 
-/* --- Counts ------------------------------------------------------------------------------------
- */
+/* ---- Counts ---- */
 
 #define CELLROUTE_ALL_LANES 0xffffffffu
 
@@ -738,8 +724,7 @@ CELLROUTE_API int32_t cellroute_router_cell_metrics(cellroute_router* router, ui
                                                     int64_t now_ns,
                                                     cellroute_cell_metrics* metrics);
 
-/* --- Hash and strategies on their own ----------------------------------------------------------
- */
+/* ---- Hash and strategies on their own ---- */
 
 /* The 64 bits that a placement seed makes of a key: XXH3, frozen. */
 CELLROUTE_API int32_t cellroute_hash(uint64_t seed, cellroute_view key, uint64_t* hash);

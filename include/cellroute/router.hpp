@@ -83,13 +83,16 @@ class Router {
     if (!numbers.ok()) return numbers.error();
     Result<GuardPlan> plan = GuardPlan::make(*next, *numbers, guards_.region().geometry().lanes);
     if (!plan.ok()) return plan.error();
+    const auto snapshot =
+        std::make_shared<const Snapshot>(next, *numbers, std::move(*plan), mappings);
+    if (Error error = published_.replace(snapshot); !error.ok()) return error;
+    // Last, so that a topology that was not published has marked nothing.
     for (std::size_t i = 0; i < numbers->size(); ++i) {
       const Cell& cell = next->cell(static_cast<CellIndex>(i));
       guards_.region().apply_health((*numbers)[i], next->topology().generation, cell.health);
       guards_.region().start_load((*numbers)[i], cell.load);
     }
-    return published_.replace(
-        std::make_shared<const Snapshot>(std::move(next), *numbers, std::move(*plan), mappings));
+    return {};
   }
 
   // The whole decision, with everything it takes reserved: hand decision.ticket to report(). No

@@ -13,44 +13,54 @@
  * RULES, for all that is declared below
  *
  * Codes. A function that can fail returns int32_t: CELLROUTE_OK, a positive code that is an answer
- *   of its own (CELLROUTE_UNCHANGED, CELLROUTE_ABSENT), or a negative error. An error at or below
- *   CELLROUTE_FATAL says that the program is at fault or the library is: do not try again. Each
- *   function lists its codes; all may return besides CELLROUTE_E_NULL (a pointer that must not be
- *   NULL is), CELLROUTE_E_WRONG_HANDLE (a handle of another type, or none), CELLROUTE_E_INTERNAL,
- *   and where they take a struct, CELLROUTE_E_STRUCT_SIZE, CELLROUTE_E_UNKNOWN_TAIL and
- *   CELLROUTE_E_INVALID_ARGUMENT for a field out of its range. Those that allocate may return
- *   CELLROUTE_E_NO_MEMORY. On an error nothing has changed and nothing is written but `error`,
- *   unless the function says so. A denied request is no error: its decision says why.
+ * of its own (CELLROUTE_UNCHANGED, CELLROUTE_ABSENT), or a negative error. An error at or below
+ * CELLROUTE_FATAL says that the program is at fault or the library is: do not try again. Each
+ * function lists its codes; all may return besides CELLROUTE_E_NULL (a pointer that must not be
+ * NULL is), CELLROUTE_E_WRONG_HANDLE (a handle of another type, or none), CELLROUTE_E_INTERNAL, and
+ * where they take a struct, CELLROUTE_E_STRUCT_SIZE, CELLROUTE_E_UNKNOWN_TAIL and
+ * CELLROUTE_E_INVALID_ARGUMENT for a field out of its range. Those that allocate may return
+ * CELLROUTE_E_NO_MEMORY (but where memory runs out inside Protobuf, in the functions that load,
+ * refresh or write topologies and in lmdb stores, the process may end). On an error nothing has
+ * changed and nothing is written but `error`, unless the function says so. A denied request is no
+ * error: its decision says why.
+ *
  * Errors' text. Where a function takes a cellroute_error, it may be NULL; else its struct_size is
- *   set by the caller. It is written on an error alone.
+ * set by the caller. It is written on an error alone.
+ *
  * Structs. The caller sets struct_size to sizeof and all that it does not mean to zero. Structs
- *   only ever grow at their end: a smaller one of an earlier version is taken and never touched
- *   beyond its size; of a larger one of a later version the unknown tail must be zero where it is
- *   read, and is zeroed where it is written. In arrays all struct_sizes equal the first, which is
- *   the distance between the elements. cellroute_view, cellroute_profile and cellroute_ticket are
- *   values that never grow.
+ * only ever grow at their end: a smaller one of an earlier version is taken and never touched
+ * beyond its size; of a larger one of a later version the unknown tail must be zero where it is
+ * read, and is zeroed where it is written. In arrays all struct_sizes equal the first, which is the
+ * distance between the elements. cellroute_view, cellroute_profile and cellroute_ticket are values
+ * that never grow.
+ *
  * Bytes. A cellroute_view is `size` bytes at `data`, which may be NULL where size is 0. Nothing is
- *   NUL-terminated or trimmed: a key is 1 to 1,024 bytes of any kind. Names are ASCII, file names
- *   have no NUL.
+ * NUL-terminated or trimmed: a key is 1 to 1,024 bytes of any kind. Names are ASCII, file names
+ * have no NUL.
+ *
  * Time is Unix time in integer nanoseconds, given by the caller as now_ns; durations too are in
- *   nanoseconds. The library reads no clock.
+ * nanoseconds. The library reads no clock.
+ *
  * Lifetimes. What goes in is copied, or used during the call alone, but for the guards' memory of
- *   cellroute_router_options. What comes out as a view belongs to the handle it was asked of and
- *   lives as long as that. A handle is freed by the destroy function of its type, which takes NULL;
- *   using it afterwards is the caller's fault and is not noticed. A router does not need the
- *   topology handle after publishing, nor a snapshot the router after it was held.
+ * cellroute_router_options. What comes out as a view belongs to the handle it was asked of and
+ * lives as long as that. A handle is freed by the destroy function of its type, which takes NULL;
+ * using it afterwards is the caller's fault and is not noticed. A router does not need the topology
+ * handle after publishing, nor a snapshot the router after it was held.
+ *
  * Threads. Topologies, snapshots and pickers are immutable: any number of threads may use one.
- *   Routers and stores too may be used by any number of threads at once, also while one of them
- *   publishes; routing threads should each have a lane of their own, and are safe where they share
- *   one. No handle may be destroyed while another thread uses it. No function starts a thread
- *   unless cellroute_load_options.threads says so, or installs a signal handler.
+ * Routers and stores too may be used by any number of threads at once, also while one of them
+ * publishes; routing threads should each have a lane of their own, and are safe where they share
+ * one. No handle may be destroyed while another thread uses it. No function starts a thread unless
+ * cellroute_load_options.threads says so, or installs a signal handler.
+ *
  * Off the event loop. Loading, publishing, refreshing, holding, explaining, resolving, assigning
  * and all of stores allocate and may take long or block. route, locate, report and their batches,
- *   views of a snapshot, marks and counts do no I/O, allocation, lock or system call.
- * Fork. Create routers and open stores in the process that uses them. In a child of fork() a
- *   router or store of the parent answers CELLROUTE_E_FORKED, and destroying a router leaves its
- *   memory alone; topologies, snapshots and pickers go on working. Processes share guards
- *   through memory: map it MAP_SHARED before fork and create a router over it in each process.
+ * views of a snapshot, marks and counts do no I/O, allocation, lock or system call.
+ *
+ * Fork. Create routers and open stores in the process that uses them. In a child of fork() a router
+ * or store of the parent answers CELLROUTE_E_FORKED, and destroying a router leaves its memory
+ * alone; topologies, snapshots and pickers go on working. Processes share guards through memory:
+ * map it MAP_SHARED before fork and create a router over it in each process.
  */
 #ifndef CELLROUTE_H
 #define CELLROUTE_H
@@ -186,7 +196,7 @@ typedef struct cellroute_topology cellroute_topology;
 
 typedef struct cellroute_load_options {
   uint32_t struct_size;
-  uint32_t format;     /* CELLROUTE_FORMAT_…; 0 by name */
+  uint32_t format;     /* CELLROUTE_FORMAT_...; 0 by name */
   uint32_t threads;    /* that build tables, the caller's included; 0 and 1: the caller's alone */
   uint32_t reserved;   /* 0 */
   cellroute_view name; /* what errors call the bytes; files have theirs. Empty: "topology" */
@@ -246,8 +256,8 @@ typedef struct cellroute_past {
 /* Names are 1 to 128 visible ASCII bytes, or empty where there is none. */
 typedef struct cellroute_record {
   uint32_t struct_size;
-  uint32_t marks;         /* CELLROUTE_RECORD_… */
-  uint32_t state;         /* of its migration: CELLROUTE_STABLE … */
+  uint32_t marks;         /* CELLROUTE_RECORD_... */
+  uint32_t state;         /* of its migration: CELLROUTE_STABLE ... */
   uint32_t flag_count;    /* at most 16 */
   uint32_t history_count; /* at most 16 */
   uint32_t reserved;      /* 0 */
@@ -288,7 +298,7 @@ typedef struct cellroute_sink {
  * CELLROUTE_E_REENTERED. */
 typedef struct cellroute_store_calls {
   uint32_t struct_size;
-  uint32_t capabilities; /* CELLROUTE_STORE_… */
+  uint32_t capabilities; /* CELLROUTE_STORE_... */
   /* Gives the sink the record of `key`, or the tombstone or expired record that is left of it, or
    * nothing where there is none. An error means that it is not known. Required. */
   int32_t (*get)(void* self, const cellroute_view* key, int64_t now_ns, const cellroute_sink* sink,
@@ -332,7 +342,7 @@ CELLROUTE_API int32_t cellroute_store_create(const cellroute_store_calls* calls,
 /* From inside one of a custom store's own calls it does nothing. */
 CELLROUTE_API void cellroute_store_destroy(cellroute_store* store);
 
-/* CELLROUTE_STORE_… bits. */
+/* CELLROUTE_STORE_... bits. */
 CELLROUTE_API int32_t cellroute_store_capabilities(const cellroute_store* store,
                                                    uint32_t* capabilities);
 
@@ -466,7 +476,7 @@ CELLROUTE_API int32_t cellroute_snapshot_find_cell(const cellroute_snapshot* sna
 typedef struct cellroute_cell {
   uint32_t struct_size;
   uint32_t number;
-  uint32_t state;    /* CELLROUTE_CELL_… */
+  uint32_t state;    /* CELLROUTE_CELL_... */
   uint32_t weight;   /* thousandths */
   uint64_t capacity; /* 0: unknown */
   uint32_t label_count;
@@ -543,7 +553,7 @@ typedef struct cellroute_mapping {
   uint32_t answer; /* CELLROUTE_FOUND, _LOOKUP_ABSENT, _LOOKUP_UNKNOWN */
   uint64_t generation;
   uint64_t epoch;
-  uint32_t state; /* CELLROUTE_STABLE … */
+  uint32_t state; /* CELLROUTE_STABLE ... */
   uint32_t stale; /* 1, set by the host: the last good answer of a store that does not answer */
   uint32_t cell;  /* the library's own */
   uint32_t marks; /* the library's own */
@@ -576,7 +586,7 @@ typedef struct cellroute_ticket {
 
 typedef struct cellroute_decision {
   uint32_t struct_size;
-  uint32_t status; /* CELLROUTE_STATUS_… */
+  uint32_t status; /* CELLROUTE_STATUS_... */
   uint32_t reason; /* a number of cellroute_reason_at() */
   uint32_t cell;   /* a number, or CELLROUTE_NO_CELL; with UNASSIGNED the proposed cell */
   uint32_t marks;  /* CELLROUTE_READ_ONLY: the cell may serve reads, not writes */
@@ -652,7 +662,7 @@ CELLROUTE_API int32_t cellroute_locate_keys(cellroute_router* router, const cell
 /* How a call to a cell went. */
 typedef struct cellroute_outcome {
   uint32_t struct_size;
-  uint32_t end;         /* CELLROUTE_ANSWERED … */
+  uint32_t end;         /* CELLROUTE_ANSWERED ... */
   uint32_t http_status; /* of an answer; 0: it was none of HTTP, and a good one */
   uint32_t slow;        /* 1: slow, also where breaker.slow_call does not say so */
 } cellroute_outcome;
@@ -711,7 +721,7 @@ CELLROUTE_API int32_t cellroute_router_count(const cellroute_router* router, uin
 typedef struct cellroute_cell_metrics {
   uint32_t struct_size;
   uint32_t healthy; /* the mark: 0 or 1 */
-  uint32_t refusal; /* 0: it may be routed to; else the reason, CELL_UNHEALTHY, BREAKER_OPEN … */
+  uint32_t refusal; /* 0: it may be routed to; else the reason, CELL_UNHEALTHY, BREAKER_OPEN ... */
   uint32_t reserved;
   uint64_t in_flight;     /* exact where nobody routes meanwhile */
   uint64_t load;          /* the last mark and the placements since */

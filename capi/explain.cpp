@@ -1,8 +1,8 @@
 // A decision's derivation as JSON.
 #include "cellroute/explain.hpp"
 
-#include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "entry.hpp"
 #include "handles.hpp"
@@ -11,14 +11,45 @@
 namespace cellroute::capi {
 namespace {
 
-using Json = nlohmann::ordered_json;
+// What is written is ASCII, as all names of a topology are; any other byte shows as U+FFFD.
+void append_string(std::string_view text, std::string& json) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  json += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      json += '\\';
+      json += c;
+    } else if (byte < ' ') {
+      json += "\\u00";
+      json += kDigits[byte >> 4];
+      json += kDigits[byte & 15];
+    } else if (byte > '~') {
+      json += "\\ufffd";
+    } else {
+      json += c;
+    }
+  }
+  json += '"';
+}
 
-constexpr Nanos kNanosPerMs = kMillisecond;
+void append_field(std::string_view name, std::string_view text, std::string& json) {
+  append_string(name, json);
+  json += ':';
+  if (text.empty()) {
+    json += "null";
+  } else {
+    append_string(text, json);
+  }
+}
 
-Json named(std::string_view text) { return text.empty() ? Json() : Json(std::string(text)); }
+void append_field(std::string_view name, std::uint64_t number, std::string& json) {
+  append_string(name, json);
+  json += ':' + std::to_string(number);
+}
 
-Nanos milliseconds(Nanos time) noexcept {
-  return time / kNanosPerMs + (time % kNanosPerMs != 0 ? 1 : 0);
+std::uint64_t milliseconds(Nanos time) noexcept {
+  return static_cast<std::uint64_t>(time / kMillisecond + (time % kMillisecond != 0 ? 1 : 0));
 }
 
 // As the command `cellroute explain` has it, without the key, which the caller knows.
@@ -27,19 +58,29 @@ std::string json_of(const Snapshot* snapshot, const Request& request,
   const Decision& decision = explanation.decision;
   const CellIndex cell = snapshot != nullptr ? snapshot->cell_of(decision.cell) : kNoCell;
   const bool served = cell != kNoCell && decision.status == Status::kOk;
-  Json json;
-  json["status"] = std::string(name(decision.status));
-  json["cell"] = cell == kNoCell ? Json() : named(snapshot->compiled().cell(cell).id);
-  json["endpoint"] = served ? named(snapshot->endpoint(cell, request.resource)) : Json();
-  json["reason"] = std::string(name(decision.reason));
-  json["epoch"] = decision.epoch;
-  json["retry_after_ms"] = milliseconds(decision.retry_after);
-  json["generation"] = decision.generation;
-  json["steps"] = Json::array();
+  std::string json = "{";
+  append_field("status", name(decision.status), json);
+  json += ',';
+  append_field("cell", cell == kNoCell ? "" : snapshot->compiled().cell(cell).id, json);
+  json += ',';
+  append_field("endpoint", served ? snapshot->endpoint(cell, request.resource) : "", json);
+  json += ',';
+  append_field("reason", name(decision.reason), json);
+  json += ',';
+  append_field("epoch", decision.epoch, json);
+  json += ',';
+  append_field("retry_after_ms", milliseconds(decision.retry_after), json);
+  json += ',';
+  append_field("generation", decision.generation, json);
+  json += ",\"steps\":[";
   for (const Step& step : explanation.steps) {
-    json["steps"].push_back(Json{{"step", step.name}, {"text", step.text}});
+    json += json.ends_with('[') ? "{" : ",{";
+    append_field("step", step.name, json);
+    json += ',';
+    append_field("text", step.text, json);
+    json += '}';
   }
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json + "]}";
 }
 
 }  // namespace

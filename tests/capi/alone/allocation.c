@@ -110,14 +110,15 @@ static int32_t open_store(void) {
   return code;
 }
 
-static int32_t get_nothing(void* self, const cellroute_view* key, int64_t now_ns,
-                           const cellroute_sink* to, cellroute_error* failure) {
-  (void)self, (void)key, (void)now_ns, (void)failure;
+static int32_t get_one(void* self, const cellroute_view* key, int64_t now_ns,
+                       const cellroute_sink* to, cellroute_error* failure) {
+  (void)self, (void)now_ns, (void)failure;
+  if (key->size != record->key.size) return CELLROUTE_OK;
   return to->record(to->self, record);
 }
 
-static int32_t put_nothing(void* self, const cellroute_record* given, uint64_t expected,
-                           cellroute_error* failure) {
+static int32_t put_one(void* self, const cellroute_record* given, uint64_t expected,
+                       cellroute_error* failure) {
   (void)self, (void)given, (void)expected, (void)failure;
   return CELLROUTE_OK;
 }
@@ -135,8 +136,8 @@ static int32_t create_store(void) {
   int32_t code;
   memset(&calls, 0, sizeof calls);
   calls.struct_size = sizeof calls;
-  calls.get = get_nothing;
-  calls.put_if = put_nothing;
+  calls.get = get_one;
+  calls.put_if = put_one;
   calls.scan = scan_one;
   code = cellroute_store_create(&calls, NULL, &made, error);
   if (custom == NULL) {
@@ -151,7 +152,7 @@ static int32_t get(void) { return cellroute_store_get(store, record->key, NOW, s
 static int32_t get_custom(void) {
   return cellroute_store_get(custom, record->key, NOW, sink, error);
 }
-static int32_t put(void) { return cellroute_store_put_if(store, record, 0, NOW, NULL, error); }
+static int32_t put(void) { return cellroute_store_put_if(custom, record, 0, NOW, NULL, error); }
 static int32_t scan(void) { return cellroute_store_scan(store, no_view(), 9, NOW, sink, error); }
 static int32_t scan_custom(void) {
   return cellroute_store_scan(custom, no_view(), 9, NOW, sink, error);
@@ -160,7 +161,7 @@ static int32_t resolve(void) {
   return cellroute_resolve(router, custom, record->key, NOW, mapping, error);
 }
 static int32_t assign(void) {
-  return cellroute_assign(router, store, request, NULL, NOW, mapping, decision, error);
+  return cellroute_assign(router, custom, request, NULL, NOW, mapping, decision, error);
 }
 
 static int32_t create_picker(void) {
@@ -187,7 +188,7 @@ static uint64_t generation(void) {
   return serving_now;
 }
 
-enum allocations { kNone, kSome };
+enum allocations { kNone, kSome, kSpare /* some that it can do without, for sorting */ };
 
 /* The number of allocations that were made to fail. */
 static void exhaust(const char* name, int32_t (*call)(void), enum allocations expected) {
@@ -204,7 +205,7 @@ static void exhaust(const char* name, int32_t (*call)(void), enum allocations ex
       CHECK(code >= 0);
       break;
     }
-    if (code >= 0 || code <= CELLROUTE_FATAL) {
+    if ((code >= 0 && expected != kSpare) || code <= CELLROUTE_FATAL) {
       ++failures;
       fprintf(stderr, "%s: allocation %ld failed, and it gave %s\n", name, failed,
               cellroute_code_name(code));
@@ -251,7 +252,7 @@ static void pickers(void) {
   size_t i = 0;
   for (; i < sizeof kNames / sizeof kNames[0]; ++i) {
     strategy = kNames[i];
-    exhaust(strategy, create_picker, kSome);
+    exhaust(strategy, create_picker, kSpare);
   }
 }
 
@@ -265,11 +266,12 @@ int main(void) {
   exhaust("store_open", open_store, kSome);
   exhaust("store_create", create_store, kSome);
   exhaust("store_put_if", put, kSome);
-  exhaust("store_get", get, kSome);
+  exhaust("store_get", get, kNone);
   exhaust("store_get, custom", get_custom, kSome);
   exhaust("store_scan", scan, kSome);
   exhaust("store_scan, custom", scan_custom, kSome);
   exhaust("resolve", resolve, kSome);
+  CHECK_CODE(assign(), CELLROUTE_OK); /* makes the cap, which stays */
   exhaust("assign", assign, kSome);
   pickers();
   exhaust("router_publish", publish, kSome);

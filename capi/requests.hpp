@@ -62,40 +62,39 @@ struct RequestIn {
   Mapped mapped;
 };
 
-// Precondition: `from` is of this version.
-[[gnu::always_inline]] inline std::int32_t read_known_request(const cellroute_request& from,
-                                                              RequestIn& to) noexcept {
+// Of a request of this version, but for its mapping.
+[[gnu::always_inline]] inline std::int32_t check_fields(const cellroute_request& from) noexcept {
   if (!sound(from.key) || !sound(from.resource)) [[unlikely]]
     return CELLROUTE_E_NULL;
-  if (from.access > CELLROUTE_READ) [[unlikely]]
-    return CELLROUTE_E_INVALID_ARGUMENT;
   if (from.tried_count != 0 && from.tried == nullptr) [[unlikely]]
     return CELLROUTE_E_NULL;
-  Request& request = to.request;
-  request.key = text(from.key);
-  request.profile = profile_of(from.profile);
-  request.risk = from.risk;
-  request.access = static_cast<Access>(from.access);
-  request.lane = from.lane;
-  request.resource = text(from.resource);
-  request.tried = {from.tried, from.tried_count};
-  if (from.mapping != nullptr) [[unlikely]] {
-    request.mapping = &to.mapped;
-    return read_mapping(from.mapping, to.mapped);
-  }
-  request.mapping = nullptr;
-  return CELLROUTE_OK;
+  return from.access <= CELLROUTE_READ ? CELLROUTE_OK : CELLROUTE_E_INVALID_ARGUMENT;
 }
 
-[[gnu::always_inline]] inline std::int32_t read_request(const cellroute_request* from,
-                                                        RequestIn& to) noexcept {
-  if (from == nullptr) [[unlikely]]
-    return CELLROUTE_E_NULL;
-  if (from->struct_size == sizeof *from) [[likely]]
-    return read_known_request(*from, to);
+// Precondition: check_fields().
+[[gnu::always_inline]] inline Request request_of(const cellroute_request& from,
+                                                 const Mapped* mapping) noexcept {
+  return {.key = text(from.key),
+          .profile = profile_of(from.profile),
+          .risk = from.risk,
+          .access = static_cast<Access>(from.access),
+          .lane = from.lane,
+          .resource = text(from.resource),
+          .tried = {from.tried, from.tried_count},
+          .mapping = mapping};
+}
+
+// Of any version, with its mapping.
+inline std::int32_t read_request(const cellroute_request* from, RequestIn& to) noexcept {
   cellroute_request room;
-  const std::int32_t code = read_grown(from, room);
-  return code == CELLROUTE_OK ? read_known_request(*from, to) : code;
+  std::int32_t code = read_struct(from, room);
+  if (code == CELLROUTE_OK) code = check_fields(*from);
+  if (code == CELLROUTE_OK && from->mapping != nullptr) {
+    code = read_mapping(from->mapping, to.mapped);
+  }
+  if (code != CELLROUTE_OK) return code;
+  to.request = request_of(*from, from->mapping != nullptr ? &to.mapped : nullptr);
+  return CELLROUTE_OK;
 }
 
 // Empty is all zero, so that a ticket that a host cleared is one.

@@ -7,24 +7,47 @@ namespace cellroute::capi {
 namespace {
 
 template <bool kReserve>
+[[gnu::always_inline]] inline Decision decide(cellroute_router* router, const Request& request,
+                                              std::int64_t now) noexcept {
+  if constexpr (kReserve) {
+    const Decision made = router->router->route(request, now);
+    router->counts.add(request.lane, made.reason);
+    return made;
+  } else {
+    return router->router->place(request, now);
+  }
+}
+
+// Structs of any version, and what the host's own look-up found.
+template <bool kReserve>
+[[gnu::noinline]] std::int32_t decide_any(cellroute_router* router,
+                                          const cellroute_request* request, std::int64_t now,
+                                          cellroute_decision* decision) noexcept {
+  RequestIn in;
+  std::int32_t code = check_out(decision);
+  if (code == CELLROUTE_OK) code = read_request(request, in);
+  if (code != CELLROUTE_OK) return code;
+  write_decision(decide<kReserve>(router, in.request, now), decision);
+  return CELLROUTE_OK;
+}
+
+// What most requests need, in one function with little on its stack: a struct that is read in parts
+// of another width than it was written in costs more than all the rest here.
+template <bool kReserve>
 [[gnu::always_inline]] inline std::int32_t decide(cellroute_router* router,
                                                   const cellroute_request* request,
                                                   std::int64_t now,
                                                   cellroute_decision* decision) noexcept {
   if (const std::int32_t code = check(router); code != CELLROUTE_OK) [[unlikely]]
     return code;
-  if (const std::int32_t code = check_out(decision); code != CELLROUTE_OK) [[unlikely]]
+  if (request == nullptr || decision == nullptr) [[unlikely]]
+    return CELLROUTE_E_NULL;
+  if (request->struct_size != sizeof *request || decision->struct_size != sizeof *decision ||
+      request->mapping != nullptr) [[unlikely]]
+    return decide_any<kReserve>(router, request, now, decision);
+  if (const std::int32_t code = check_fields(*request); code != CELLROUTE_OK) [[unlikely]]
     return code;
-  RequestIn in;
-  if (const std::int32_t code = read_request(request, in); code != CELLROUTE_OK) [[unlikely]]
-    return code;
-  if constexpr (kReserve) {
-    const Decision made = router->router->route(in.request, now);
-    router->counts.add(in.request.lane, made.reason);
-    write_decision(made, decision);
-  } else {
-    write_decision(router->router->place(in.request, now), decision);
-  }
+  write_fields(decide<kReserve>(router, request_of(*request, nullptr), now), *decision);
   return CELLROUTE_OK;
 }
 
@@ -122,13 +145,14 @@ std::int32_t check_outcome(const cellroute_outcome& outcome) noexcept {
 
 namespace capi = cellroute::capi;
 
-int32_t cellroute_route(cellroute_router* router, const cellroute_request* request, int64_t now_ns,
-                        cellroute_decision* decision) {
+[[gnu::flatten]] int32_t cellroute_route(cellroute_router* router, const cellroute_request* request,
+                                         int64_t now_ns, cellroute_decision* decision) {
   return capi::decide<true>(router, request, now_ns, decision);
 }
 
-int32_t cellroute_locate(cellroute_router* router, const cellroute_request* request, int64_t now_ns,
-                         cellroute_decision* decision) {
+[[gnu::flatten]] int32_t cellroute_locate(cellroute_router* router,
+                                          const cellroute_request* request, int64_t now_ns,
+                                          cellroute_decision* decision) {
   return capi::decide<false>(router, request, now_ns, decision);
 }
 

@@ -176,14 +176,13 @@ int32_t cellroute_locate_keys(cellroute_router* router, const cellroute_keys* ke
   return capi::decide_keys<false>(router, keys, now_ns, answers);
 }
 
-int32_t cellroute_report(cellroute_router* router, cellroute_ticket* ticket,
-                         const cellroute_outcome* outcome, int64_t now_ns) {
+[[gnu::flatten]] int32_t cellroute_report(cellroute_router* router, cellroute_ticket* ticket,
+                                          const cellroute_outcome* outcome, int64_t now_ns) {
   if (const std::int32_t code = capi::check(router); code != CELLROUTE_OK) return code;
   cellroute_outcome room;
   if (ticket == nullptr) return CELLROUTE_E_NULL;
-  std::int32_t code = capi::read_struct(outcome, room);
-  if (code == CELLROUTE_OK) code = capi::check_outcome(*outcome);
-  if (code != CELLROUTE_OK) return code;
+  if (const std::int32_t code = capi::read_struct(outcome, room); code != CELLROUTE_OK) return code;
+  if (const std::int32_t code = capi::check_outcome(*outcome); code != CELLROUTE_OK) return code;
   cellroute::CallReport call;
   call.end = static_cast<cellroute::CallEnd>(outcome->end);
   call.http_status = static_cast<std::uint16_t>(outcome->http_status);

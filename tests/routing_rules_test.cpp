@@ -3,6 +3,7 @@
 #include <limits>
 #include <set>
 
+#include "cellroute/explain.hpp"
 #include "routing_fixture.hpp"
 
 namespace {
@@ -208,6 +209,10 @@ TEST_CASE("rule 2: a mapping with numbers that the snapshot lacks is refused, no
   Mapped bad = sound;
   bad.cell = 2;
   CHECK(said(served.route("k", {.mapping = &bad})) == "INVALID_ARGUMENT MAPPING_STALE");
+  Request request{.key = "k", .profile = served->snapshot()->profile({}).profile};
+  request.mapping = &bad;
+  CHECK(explain(*served, request, kNow).steps[1].text ==
+        "FOUND, but resolved for another generation");
   bad = sound;
   bad.has_profile = true;
   bad.profile.generation = sound.generation;

@@ -27,7 +27,6 @@ T zeroed() {
   return made;
 }
 
-// Mostly sound; now and then of another size, NULL or out of range.
 std::string topology_text(const Call& call) {
   static const std::array<const char*, 4> kPolicies = {
       "", "  unassigned: ASSIGN\n",
@@ -150,14 +149,14 @@ class Host {
     request.tried = call.b & 4 ? &tried_ : nullptr;
     request.tried_count = call.b & 8 ? 1 : 0;
     request.mapping = call.b & 16 ? &mapping_ : nullptr;
-    if (call.b == 255) request.struct_size = call.c;
+    if (call.b == 255) request.struct_size = call.c % sizeof request;
     return request;
   }
 
   void decide(const Call& call) {
     const cellroute_request request = request_of(call);
     cellroute_decision& decision = decisions_[call.a % decisions_.size()];
-    decision.struct_size = call.b == 254 ? call.c : sizeof decision;
+    decision.struct_size = call.b == 254 ? call.c % sizeof decision : sizeof decision;
     if (call.kind % 2) {
       cellroute_route(router_, &request, now_, &decision);
     } else {

@@ -1,0 +1,92 @@
+"""Requests and outcomes as the library takes them, kept and filled anew, which makes a call cheap."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Sequence
+
+from ._abi import Mapping as MappingStruct
+from ._abi import Outcome, Request, View
+from ._calls import as_bytes, view_of
+from .errors import InvalidArgumentError
+
+ACCESSES = {"WRITE": 0, "READ": 1}
+ENDS = {None: 0, "connect": 1, "timeout": 2, "abort": 3}
+LONGEST_KEY = 1024
+
+
+def access_number(access: str) -> int:
+    try:
+        return ACCESSES[access]
+    except KeyError:
+        raise InvalidArgumentError(f'access is READ or WRITE, not "{access}"') from None
+
+
+class Slot:
+    """A request that one call at a time fills; a signal handler's call takes another."""
+
+    __slots__ = ("request", "reference", "buffer", "now", "handle", "plain", "lane", "key", "_kept")
+
+    def __init__(self, lane: int) -> None:
+        self.buffer = ctypes.create_string_buffer(LONGEST_KEY)
+        self.request = Request(lane=lane, key=ctypes.addressof(self.buffer))
+        self.reference = ctypes.byref(self.request)
+        self.now = ctypes.c_int64()
+        self.handle: object = None  # the profile that request.profile is a copy of
+        self.plain = True  # nothing is set but key, lane and profile
+        self.lane = lane
+        self.key = b""
+        self._kept: tuple[object, ...] = ()
+
+    def set_long_key(self, key: bytes) -> None:
+        """A key that the buffer has no room for: the library says what is wrong with it."""
+        self.plain = False
+        self._kept = (key,)
+        self.request.key = view_of(key).data
+        self.request.key_size = len(key)
+
+    def fill(
+        self, key: bytes, risk: float, access: str, resource: str, tried: Sequence[int],
+        mapping: MappingStruct | None,
+    ) -> None:
+        """All of a request but its profile and lane."""
+        self.key = key
+        self.set_long_key(key)
+        self.fill_rest(risk, access, resource, tried, mapping)
+
+    def fill_rest(
+        self, risk: float, access: str, resource: str, tried: Sequence[int],
+        mapping: MappingStruct | None,
+    ) -> None:
+        request, name = self.request, as_bytes(resource)
+        numbers = (ctypes.c_uint32 * len(tried))(*tried)
+        self.plain = False
+        self._kept += (name, numbers, mapping)
+        request.access = access_number(access)
+        request.risk = risk
+        request.resource = view_of(name) if name else View()
+        request.tried_count = len(tried)
+        request.tried = ctypes.cast(numbers, ctypes.POINTER(ctypes.c_uint32))
+        request.mapping = None if mapping is None else ctypes.pointer(mapping)
+
+    def clear(self) -> None:
+        request = self.request
+        request.key, request.lane = ctypes.addressof(self.buffer), self.lane
+        request.resource, request.risk, request.access = View(), 0.0, 0
+        request.tried_count, request.tried, request.mapping = 0, None, None
+        self.plain, self._kept = True, ()
+
+
+_ANSWERED = ctypes.byref(Outcome(http_status=200))
+
+
+def outcome_of(http_status: int, error: str | None, slow: bool) -> object:
+    """A reference to a cellroute_outcome."""
+    if http_status == 200 and error is None and not slow:
+        return _ANSWERED
+    if error not in ENDS:
+        raise InvalidArgumentError(f'error is timeout, connect or abort, not "{error}"')
+    if error is None and not 100 <= http_status <= 599:
+        raise InvalidArgumentError(
+            f"report the http_status of the cell's answer, 100 to 599, or an error; not {http_status}")
+    return ctypes.byref(Outcome(end=ENDS[error], http_status=0 if error else http_status, slow=slow))

@@ -51,25 +51,26 @@ class RuntimeClient:
             int(response.getheader("Lambda-Runtime-Deadline-Ms", "0")),
         )
 
-    def post(self, path: str, value: Any) -> None:
-        self._connection.request("POST", VERSION + path, json.dumps(value).encode())
+    def post(self, path: str, body: bytes) -> None:
+        self._connection.request("POST", VERSION + path, body)
         self._connection.getresponse().read()
 
 
-def error_value(error: Exception) -> dict[str, Any]:
+def error_body(error: Exception) -> bytes:
     """Type and text. No stack: what API Gateway and callers see of it must tell nothing internal."""
-    return {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": []}
+    named = {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": []}
+    return json.dumps(named).encode()
 
 
 def answer_one(client: RuntimeClient, handler: Handler) -> None:
     body, context = client.next()
     path = f"/invocation/{context.aws_request_id}"
     try:
-        value = handler(json.loads(body), context)
+        answer = json.dumps(handler(json.loads(body), context)).encode()
     except Exception as error:  # whatever a handler raises ends its own invocation alone
-        client.post(f"{path}/error", error_value(error))
+        client.post(f"{path}/error", error_body(error))
     else:
-        client.post(f"{path}/response", value)
+        client.post(f"{path}/response", answer)
 
 
 def load_handler(name: str) -> Handler:
@@ -82,7 +83,7 @@ def main(name: str) -> None:
     try:
         handler = load_handler(name)
     except Exception as error:
-        client.post("/init/error", error_value(error))
+        client.post("/init/error", error_body(error))
         raise
     while True:
         answer_one(client, handler)

@@ -132,8 +132,8 @@ class Request(Sized):
     _fields_ = [
         ("lane", c_uint32), ("key", c_void_p), ("key_size", c_size_t), ("resource", View),
         ("profile", ProfileHandle), ("risk", c_double),
-        ("access", c_uint32), ("tried_count", c_uint32), ("tried", POINTER(c_uint32)),
-        ("mapping", POINTER(Mapping)),
+        ("access", c_uint32), ("tried_count", c_uint32), ("tried", c_void_p),
+        ("mapping", c_void_p),
     ]
 
 

@@ -16,7 +16,7 @@ from .errors import NoSnapshotError, UnknownNameError
 from .keys import KeyList, pack_keys
 from .profile import Names, Profile
 from .reasons import REASONS
-from .requests import Slot, access_number, outcome_of
+from .requests import Prepared, Slot, access_number, outcome_of
 from .snapshot import Snapshot
 
 _SIZE = ctypes.sizeof(Decision)
@@ -34,15 +34,18 @@ class Path:
         self._handle = handle
         self._reference = _byref(ctypes.c_char.from_address(handle.address or 0))
         self._lanes = lanes
-        self._slots: list[Slot] = []  # those not in use; taking one is atomic
+        # Requests not in use. Taking one is atomic, so a call has its own, also in a signal handler.
+        self._slots: list[Prepared] = []
+        self._fast = (self._slots.pop, self._slots.append, self._reference)
         self._made = 0
         self._nameless = Profile("", "", (), "")
         self._profiles: dict[tuple[str, str, tuple[str, ...], str], Profile] = {}
         self._snapshots: tuple[Snapshot, ...] = ()
         self._cell_ids: dict[int, str] = {}
 
+    # Keywords in practice. Positional defaults cost a third of what keyword-only ones do.
     def route(
-        self, key: str | bytes, profile: Profile | None = None, *, tier: str = "", region: str = "",
+        self, key: str | bytes, profile: Profile | None = None, tier: str = "", region: str = "",
         flags: Sequence[str] = (), plan: str = "", risk: float = 0.0, access: str = "WRITE",
         resource: str = "", tried: Sequence[int] = (), mapping: Mapping | None = None,
         lane: int | None = None, now_ns: int | None = None,
@@ -62,30 +65,31 @@ class Path:
                     profile = self._profile_of(tier, region, flags, plan)
                 except (UnknownNameError, NoSnapshotError) as error:
                     return self._refused(as_bytes(key), error.reason or NO_SNAPSHOT)
-        try:
-            slot = self._slots.pop()
-        except IndexError:
-            slot = self._new_slot()
         data = key.encode() if type(key) is str else as_bytes(key)
-        request = slot.request
+        take, give_back, router = self._fast
+        try:
+            prepared = take()
+        except IndexError:
+            prepared = self._new_slot().prepared
+        slot, request, reference, buffer, now = prepared
         if not slot.plain:
             slot.clear()
         try:
-            slot.buffer.value = data
+            buffer.value = data
             request.key_size = len(data)
         except ValueError:
             slot.set_long_key(data)
-        if risk or resource or tried or mapping is not None or lane is not None or access != "WRITE":
+        if risk or resource or tried or access != "WRITE" or mapping is not None or lane is not None:
             slot.fill_rest(risk, access, resource, tried, mapping)
             request.lane = slot.lane if lane is None else lane
         handle = profile._handle
         if handle is not slot.handle:
             request.profile = slot.handle = handle
-        slot.now.value = _time_ns() if now_ns is None else now_ns
+        now.value = _time_ns() if now_ns is None else now_ns
         decision = Decision()
         decision.struct_size = _SIZE
-        code = _decide(self._reference, slot.reference, slot.now, _byref(decision))
-        self._slots.append(slot)
+        code = _decide(router, reference, now, _byref(decision))
+        give_back(prepared)
         decision._router = self
         decision.key = data
         if code:
@@ -96,21 +100,20 @@ class Path:
             except UnknownNameError as error:
                 return self._refused(data, error.reason)
             return self.route(
-                data, profile, risk=risk, access=access, resource=resource, tried=tried, mapping=mapping,
-                lane=lane, now_ns=now_ns, _decide=_decide, _renewals=_renewals - 1)
+                data, profile, "", "", (), "", risk, access, resource, tried, mapping, lane, now_ns,
+                _decide, _renewals - 1)
         return decision
 
     def locate(
-        self, key: str | bytes, profile: Profile | None = None, *, tier: str = "", region: str = "",
+        self, key: str | bytes, profile: Profile | None = None, tier: str = "", region: str = "",
         flags: Sequence[str] = (), plan: str = "", risk: float = 0.0, access: str = "WRITE",
         resource: str = "", tried: Sequence[int] = (), mapping: Mapping | None = None,
         lane: int | None = None, now_ns: int | None = None,
     ) -> Decision:
         """Where the key lives, by mappings, constraints, strategy, health and breakers: as route(),
         with nothing reserved, counted or charged to limits."""
-        return self.route(
-            key, profile, tier=tier, region=region, flags=flags, plan=plan, risk=risk, access=access,
-            resource=resource, tried=tried, mapping=mapping, lane=lane, now_ns=now_ns, _decide=_locate)
+        return self.route(key, profile, tier, region, flags, plan, risk, access, resource, tried, mapping,
+                          lane, now_ns, _locate)
 
     def report(
         self, decision: Decision, *, http_status: int = 0, error: str | None = None,
@@ -166,7 +169,8 @@ class Path:
     ) -> Decisions:
         packed, name = pack_keys(keys), as_bytes(resource)
         decisions = Decisions(self, packed)
-        slot = self._slots.pop() if self._slots else self._new_slot()
+        prepared = self._slots.pop() if self._slots else self._new_slot().prepared
+        slot = prepared[0]
         struct = KeysStruct(
             lane=slot.lane if lane is None else lane, count=len(packed), bytes=packed.data_address,
             byte_count=packed.byte_count, offsets=packed.offsets_address, resource=view_of(name),
@@ -178,7 +182,7 @@ class Path:
             if not len(packed) or not decisions.stale:
                 break
             self._renew(profile)
-        self._slots.append(slot)
+        self._slots.append(prepared)
         return decisions
 
     def _new_slot(self) -> Slot:

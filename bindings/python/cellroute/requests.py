@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Sequence
+from typing import Any, Sequence
 
 from ._abi import Mapping as MappingStruct
 from ._abi import Outcome, Request, View
@@ -22,10 +22,13 @@ def access_number(access: str) -> int:
         raise InvalidArgumentError(f'access is READ or WRITE, not "{access}"') from None
 
 
-class Slot:
-    """A request that one call at a time fills; a signal handler's call takes another."""
+Prepared = tuple["Slot", Request, Any, Any, ctypes.c_int64]
 
-    __slots__ = ("request", "reference", "buffer", "now", "handle", "plain", "lane", "key", "_kept")
+
+class Slot:
+    """A request that one call at a time fills."""
+
+    __slots__ = ("request", "reference", "buffer", "now", "handle", "plain", "lane", "_kept")
 
     def __init__(self, lane: int) -> None:
         self.buffer = ctypes.create_string_buffer(LONGEST_KEY)
@@ -35,8 +38,12 @@ class Slot:
         self.handle: object = None  # the profile that request.profile is a copy of
         self.plain = True  # nothing is set but key, lane and profile
         self.lane = lane
-        self.key = b""
         self._kept: tuple[object, ...] = ()
+
+    @property
+    def prepared(self) -> Prepared:
+        """What a call needs, in one tuple, which is quicker than a look-up each."""
+        return self, self.request, self.reference, self.buffer, self.now
 
     def set_long_key(self, key: bytes) -> None:
         """A key that the buffer has no room for: the library says what is wrong with it."""
@@ -50,7 +57,6 @@ class Slot:
         mapping: MappingStruct | None,
     ) -> None:
         """All of a request but its profile and lane."""
-        self.key = key
         self.set_long_key(key)
         self.fill_rest(risk, access, resource, tried, mapping)
 
@@ -66,8 +72,8 @@ class Slot:
         request.risk = risk
         request.resource = view_of(name) if name else View()
         request.tried_count = len(tried)
-        request.tried = ctypes.cast(numbers, ctypes.POINTER(ctypes.c_uint32))
-        request.mapping = None if mapping is None else ctypes.pointer(mapping)
+        request.tried = ctypes.addressof(numbers) if tried else None
+        request.mapping = None if mapping is None else ctypes.addressof(mapping)
 
     def clear(self) -> None:
         request = self.request

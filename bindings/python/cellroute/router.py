@@ -54,6 +54,7 @@ class Router(Path):
         RefusedError: it is older, or moves or loses more than allowed (10 %, 1 cell)."""
         options = _Publishing(mappings, max_moved_percent, max_cells_lost, allow_seed_change, now_ns)
         call(lib.router_publish, self._handle.address, topology._handle.address, options.struct)
+        self._renew(self._nameless)
 
     def refresh(
         self, path: str | os.PathLike[str], *, format: str = "", threads: int = 1,
@@ -66,6 +67,7 @@ class Router(Path):
         load = LoadOptions(format=format_number(format) if format else 0, threads=threads)
         name = os.fsencode(path)
         code = call(lib.router_refresh, self._handle.address, view_of(name), load, options.struct)
+        self._renew(self._nameless)
         return code != _abi.UNCHANGED
 
     @property

@@ -12,11 +12,11 @@ import time
 from typing import Any, Callable
 
 import cellroute
-from event import AuthEvent, BadEvent, parse_event
-from keyring import Keyring, read_keyring
-from policy import allow_own, deny_all, deny_path
-from record import Recorder
-from token_rules import Claims, Rules, TokenRefused, verify
+from .event import AuthEvent, BadEvent, parse_event
+from .keyring import Keyring, read_keyring
+from .policy import allow_own, deny_all, deny_path
+from .record import Recorder
+from .token_rules import Claims, Rules, TokenRefused, verify
 
 READS = ("GET", "HEAD", "OPTIONS")
 # Denials that are about the customer, which go into the policy. All others are failures.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from event import Headers
+from .event import Headers
 
 # Lambda takes 6 MB of answer, of which base64 and JSON need their share.
 LARGEST_BODY = 4 << 20

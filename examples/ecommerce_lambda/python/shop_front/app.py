@@ -14,10 +14,10 @@ from typing import Any, Callable
 from urllib.parse import quote
 
 import cellroute
-from answer import answer_of_cell, refusal
-from event import ApiRequest, BadEvent, parse_event
-from forward import CallFailed, call_cell
-from headers import onward
+from .answer import answer_of_cell, refusal
+from .event import ApiRequest, BadEvent, parse_event
+from .forward import CallFailed, call_cell
+from .headers import onward
 
 # What is left of the invocation's time for answering.
 MARGIN_S = 0.25

@@ -7,9 +7,9 @@ import json
 import re
 from typing import Any
 
-from event import Headers
-from forward import CellAnswer
-from headers import back
+from .event import Headers
+from .forward import CellAnswer
+from .headers import back
 
 TEXTUAL = re.compile(r"text/|application/([\w.+-]*\+)?(json|xml|javascript|x-www-form-urlencoded)\b")
 

@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 from jwt.api_jws import PyJWS
 
-from keyring import Key, Keyring
+from .keyring import Key, Keyring
 
 LARGEST_TOKEN = 8192
 LARGEST_HEADER = 1024

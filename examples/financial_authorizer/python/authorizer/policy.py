@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from event import AuthEvent
+from .event import AuthEvent
 
 # Below these the token alone says who is meant.
 WITHOUT_CUSTOMER = ("me", "me/*")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from event import BadEvent, Headers
+from .event import BadEvent, Headers
 
 # A cell believes these, so they are ours alone: whatever a client sends under such a name is dropped.
 TRUSTED = frozenset({

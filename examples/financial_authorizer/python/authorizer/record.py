@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable
 
-from event import AuthEvent
+from .event import AuthEvent
 
 LONGEST = 256
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Callable
+
+from loopback_server import LoopbackServer
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,7 @@ class LoopbackCell:
     def __init__(self, answer: Callable[[Asked], Answered] = lambda _: Answered()) -> None:
         self.asked: list[Asked] = []
         self.answer = answer
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._endpoint())
-        self._server.daemon_threads = True
+        self._server = LoopbackServer(("127.0.0.1", 0), self._endpoint())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     def __enter__(self) -> "LoopbackCell":

@@ -13,8 +13,10 @@ import re
 import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from loopback_server import LoopbackServer
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:local"
 PREFIX = "/2018-06-01/runtime"
@@ -45,8 +47,7 @@ class RuntimeApi:
         self._waiting: "queue.Queue[Invocation | None]" = queue.Queue()
         self._running: dict[str, Invocation] = {}
         self._init_error: Answer | None = None
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._endpoint())
-        self._server.daemon_threads = True
+        self._server = LoopbackServer(("127.0.0.1", 0), self._endpoint())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     def __enter__(self) -> "RuntimeApi":

@@ -14,7 +14,7 @@ from typing import Any, Callable
 import cellroute
 from .event import AuthEvent, BadEvent, parse_event
 from .keyring import Keyring, read_keyring
-from .policy import allow_own, deny_all, deny_path
+from .policy import allow_own, deny_all, deny_path, opened
 from .record import Recorder
 from .token_rules import Claims, Rules, TokenRefused, verify
 
@@ -100,6 +100,8 @@ class Authorizer:
             word = "other_customer"
         elif about.tricky:
             word = "path_tricky"
+        elif not opened(about, claims.customer):
+            word = "path_closed"
         if word is None:
             self._record.audit(about, request_id, "ALLOW", **facts)
             return allow_own(about, claims.customer, context)

@@ -3,6 +3,9 @@
 API Gateway keeps an answer for the token, not for the path, and checks every request of the next
 minutes against it. So a policy says which paths the token opens, whatever path was asked for first:
 this customer's own, and those that name no customer. It must never open "*".
+
+A '*' stands for slashes too: STAGE/*/me would open GET/customers/ANYBODY/me. So methods are spelled
+out, and a '*' stands at the end alone.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from typing import Any
 
 from .event import AuthEvent
 
-# Below these the token alone says who is meant.
-WITHOUT_CUSTOMER = ("me", "me/*")
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+# Below this the token alone says who is meant.
+WITHOUT_CUSTOMER = "me"
 # Paths that a server might read as another customer's, whatever the beginning looks like.
 TRICKS = ("*/../*", "*/..", "*/./*", "*//*", "*\\*", "*%2e*", "*%2E*", "*%2f*", "*%2F*", "*%5c*", "*%5C*")
 
@@ -29,13 +33,25 @@ def document(principal: str, statements: list[dict[str, Any]], context: dict[str
     }
 
 
+def roots(customer: str) -> tuple[str, str]:
+    """What a customer's token opens, each with all below it."""
+    return f"customers/{customer}", WITHOUT_CUSTOMER
+
+
+def opened(event: AuthEvent, customer: str) -> bool:
+    """Whether allow_own() opens the path that was asked for."""
+    below = any(event.path == root or event.path.startswith(root + "/") for root in roots(customer))
+    return below and event.method in METHODS
+
+
 def allow_own(event: AuthEvent, customer: str, context: dict[str, Any]) -> dict[str, Any]:
-    """Opens the customer's paths by any method. `customer` has no '*' or '?': CUSTOMER sees to it."""
-    any_method = f"{event.stage_arn}/*"
-    own = (f"customers/{customer}", f"customers/{customer}/*", *WITHOUT_CUSTOMER)
-    opened = statement("Allow", [f"{any_method}/{path}" for path in own])
-    closed = statement("Deny", [any_method + trick for trick in TRICKS])
-    return document(customer, [opened, closed], context)
+    """`customer` has no '*' or '?': CUSTOMER in token_rules.py sees to it."""
+    allowed = [
+        f"{event.stage_arn}/{method}/{root}{below}"
+        for method in METHODS for root in roots(customer) for below in ("", "/*")
+    ]
+    closed = [f"{event.stage_arn}/*{trick}" for trick in TRICKS]
+    return document(customer, [statement("Allow", allowed), statement("Deny", closed)], context)
 
 
 def deny_path(event: AuthEvent, customer: str, context: dict[str, Any]) -> dict[str, Any]:

@@ -107,3 +107,11 @@ def test_a_batch_is_reported() -> None:
 def test_a_batch_of_an_unknown_tier_is_refused(bank: cellroute.Router) -> None:
     with pytest.raises(cellroute.UnknownNameError):
         bank.route_batch(IDS, tier="gold", region="us-east-1")
+
+
+def test_a_batch_tells_its_generation() -> None:
+    router = cellroute.Router(two_cells(3))
+    assert router.route_batch(["c"], now_ns=NOW).generation == 3
+    router.publish(two_cells(4))
+    batch = router.route_batch(["c"], now_ns=NOW)
+    assert (batch.generation, batch[0].generation, batch[0].cell) == (4, 4, batch.cell_ids[0])

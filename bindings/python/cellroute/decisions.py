@@ -38,7 +38,8 @@ class Decisions:
     """A decision a key, in order, as columns of numbers: numpy arrays, or without numpy array.array.
 
     `cells` (a cell's number, or NO_CELL), `statuses`, `reasons`, `epochs`, `retry_after_ns`,
-    `marks`. An element, decisions[i], is a Decision.
+    `marks`; and the `generation` that decided. An element, decisions[i], is a Decision, of which the
+    library does not tell `timeout_ns`: it is 0.
     """
 
     cells: Any

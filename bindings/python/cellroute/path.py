@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from typing import Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence, TypedDict
 
 from ._abi import PROFILE_STALE, Keys as KeysStruct
 from ._abi import lib
@@ -19,12 +19,35 @@ from .reasons import REASONS
 from .requests import Prepared, Slot, access_number, outcome_of
 from .snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 _SIZE = ctypes.sizeof(Decision)
 _route, _locate, _report = lib.route, lib.locate, lib.report
 _byref, _time_ns = ctypes.byref, time.time_ns
 NO_SNAPSHOT = 609
 MOST_PROFILES = 1024  # kept by name; callers may make names up
 MOST_RENEWALS = 16  # of a profile in one call, while others publish
+
+
+class Choices(TypedDict, total=False):
+    """What a request may say besides its key and profile."""
+
+    tier: str
+    region: str
+    flags: Sequence[str]
+    plan: str
+    risk: float
+    """From 0 to 1."""
+    access: str
+    """READ or WRITE, the default."""
+    resource: str
+    tried: Sequence[int]
+    """The cell_number of at most 7 cells that this request already tried."""
+    mapping: Mapping | None
+    """From resolve()."""
+    lane: int | None
+    """By default one that no other call uses now."""
 
 
 class Path:
@@ -36,6 +59,7 @@ class Path:
         self._lanes = lanes
         # Requests not in use. Taking one is atomic, so a call has its own, also in a signal handler.
         self._slots: list[Prepared] = []
+        self._spare: list[Slot] = []  # for requests with choices, which need all of a slot filled
         self._fast = (self._slots.pop, self._slots.append, self._reference)
         self._made = 0
         self._nameless = Profile("", "", (), "")
@@ -43,28 +67,20 @@ class Path:
         self._snapshots: tuple[Snapshot, ...] = ()
         self._cell_ids: dict[int, str] = {}
 
-    # Keywords in practice. Positional defaults cost a third of what keyword-only ones do.
     def route(
-        self, key: str | bytes, profile: Profile | None = None, tier: str = "", region: str = "",
-        flags: Sequence[str] = (), plan: str = "", risk: float = 0.0, access: str = "WRITE",
-        resource: str = "", tried: Sequence[int] = (), mapping: Mapping | None = None,
-        lane: int | None = None, now_ns: int | None = None,
-        _decide: Callable[..., int] = _route, _renewals: int = MOST_RENEWALS,
+        self, key: str | bytes, profile: Profile | None = None, now_ns: int | None = None,
+        **choices: Unpack[Choices],
     ) -> Decision:
         """Decides, and reserves what the guards ask for: report() the decision when the call to the
         cell has ended. A denied request is no error: its decision says why.
 
-        `profile`, or tier, region, flags and plan by name; `risk` from 0 to 1; `access` READ or
-        WRITE; `tried`, at most 7 `cell_number`s; `mapping` from resolve(); `lane`, by default one
-        that no other call uses now; `now_ns`, Unix time, by default the clock's.
+        `profile`, or tier, region, flags and plan by name; `now_ns`, Unix time, by default the
+        clock's; what else may be given stands in Choices.
         """
+        if choices:
+            return self._decide(_route, key, profile, now_ns, **choices)
         if profile is None:
             profile = self._nameless
-            if tier or region or flags or plan:
-                try:
-                    profile = self._profile_of(tier, region, flags, plan)
-                except (UnknownNameError, NoSnapshotError) as error:
-                    return self._refused(as_bytes(key), error.reason or NO_SNAPSHOT)
         data = key.encode() if type(key) is str else as_bytes(key)
         take, give_back, router = self._fast
         try:
@@ -72,48 +88,63 @@ class Path:
         except IndexError:
             prepared = self._new_slot().prepared
         slot, request, reference, buffer, now = prepared
-        if not slot.plain:
-            slot.clear()
         try:
             buffer.value = data
-            request.key_size = len(data)
-        except ValueError:
-            slot.set_long_key(data)
-        if risk or resource or tried or access != "WRITE" or mapping is not None or lane is not None:
-            slot.fill_rest(risk, access, resource, tried, mapping)
-            request.lane = slot.lane if lane is None else lane
+        except ValueError:  # too long a key
+            give_back(prepared)
+            return self._decide(_route, data, profile, now_ns)
+        request.key_size = len(data)
         handle = profile._handle
         if handle is not slot.handle:
             request.profile = slot.handle = handle
         now.value = _time_ns() if now_ns is None else now_ns
         decision = Decision()
         decision.struct_size = _SIZE
-        code = _decide(router, reference, now, _byref(decision))
+        code = _route(router, reference, now, _byref(decision))
         give_back(prepared)
         decision._router = self
         decision.key = data
         if code:
             check(code, what="routing")
-        if decision.reason_number == PROFILE_STALE and _renewals:
-            try:
-                self._renew(profile)
-            except UnknownNameError as error:
-                return self._refused(data, error.reason)
-            return self.route(
-                data, profile, "", "", (), "", risk, access, resource, tried, mapping, lane, now_ns,
-                _decide, _renewals - 1)
+        if decision.reason_number == PROFILE_STALE:
+            return self._decide(_route, data, profile, now_ns)
         return decision
 
     def locate(
-        self, key: str | bytes, profile: Profile | None = None, tier: str = "", region: str = "",
-        flags: Sequence[str] = (), plan: str = "", risk: float = 0.0, access: str = "WRITE",
-        resource: str = "", tried: Sequence[int] = (), mapping: Mapping | None = None,
-        lane: int | None = None, now_ns: int | None = None,
+        self, key: str | bytes, profile: Profile | None = None, now_ns: int | None = None,
+        **choices: Unpack[Choices],
     ) -> Decision:
         """Where the key lives, by mappings, constraints, strategy, health and breakers: as route(),
         with nothing reserved, counted or charged to limits."""
-        return self.route(key, profile, tier, region, flags, plan, risk, access, resource, tried, mapping,
-                          lane, now_ns, _locate)
+        return self._decide(_locate, key, profile, now_ns, **choices)
+
+    def _decide(
+        self, decide: Callable[..., int], key: str | bytes, profile: Profile | None,
+        now_ns: int | None, tier: str = "", region: str = "", flags: Sequence[str] = (),
+        plan: str = "", risk: float = 0.0, access: str = "WRITE", resource: str = "",
+        tried: Sequence[int] = (), mapping: Mapping | None = None, lane: int | None = None,
+    ) -> Decision:
+        data = as_bytes(key)
+        slot = self._take_spare()
+        slot.fill(data, risk, access, resource, tried, mapping)
+        slot.request.lane = slot.lane if lane is None else lane
+        decision = self._empty_decision(data)
+        try:
+            if profile is None:
+                profile = self._profile_of(tier, region, flags, plan)
+            for _ in range(MOST_RENEWALS):
+                slot.request.profile = profile._handle
+                slot.now.value = _time_ns() if now_ns is None else now_ns
+                code = decide(self._reference, slot.reference, slot.now, _byref(decision))
+                check(code, what="routing")
+                if decision.reason_number != PROFILE_STALE:
+                    break
+                self._renew(profile)
+        except (UnknownNameError, NoSnapshotError) as error:
+            return self._refused(data, error.reason or NO_SNAPSHOT)
+        finally:
+            self._spare.append(slot)
+        return decision
 
     def report(
         self, decision: Decision, *, http_status: int = 0, error: str | None = None,
@@ -169,8 +200,7 @@ class Path:
     ) -> Decisions:
         packed, name = pack_keys(keys), as_bytes(resource)
         decisions = Decisions(self, packed)
-        prepared = self._slots.pop() if self._slots else self._new_slot().prepared
-        slot = prepared[0]
+        slot = self._take_spare()
         struct = KeysStruct(
             lane=slot.lane if lane is None else lane, count=len(packed), bytes=packed.data_address,
             byte_count=packed.byte_count, offsets=packed.offsets_address, resource=view_of(name),
@@ -182,8 +212,15 @@ class Path:
             if not len(packed) or not decisions.stale:
                 break
             self._renew(profile)
-        self._slots.append(prepared)
+        self._spare.append(slot)
+        decisions.generation = struct.profile.generation
         return decisions
+
+    def _take_spare(self) -> Slot:
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return self._new_slot()
 
     def _new_slot(self) -> Slot:
         self._made += 1

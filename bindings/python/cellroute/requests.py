@@ -28,7 +28,7 @@ Prepared = tuple["Slot", Request, Any, Any, ctypes.c_int64]
 class Slot:
     """A request that one call at a time fills."""
 
-    __slots__ = ("request", "reference", "buffer", "now", "handle", "plain", "lane", "_kept")
+    __slots__ = ("request", "reference", "buffer", "now", "handle", "lane", "_kept")
 
     def __init__(self, lane: int) -> None:
         self.buffer = ctypes.create_string_buffer(LONGEST_KEY)
@@ -36,7 +36,6 @@ class Slot:
         self.reference = ctypes.byref(self.request)
         self.now = ctypes.c_int64()
         self.handle: object = None  # the profile that request.profile is a copy of
-        self.plain = True  # nothing is set but key, lane and profile
         self.lane = lane
         self._kept: tuple[object, ...] = ()
 
@@ -45,42 +44,21 @@ class Slot:
         """What a call needs, in one tuple, which is quicker than a look-up each."""
         return self, self.request, self.reference, self.buffer, self.now
 
-    def set_long_key(self, key: bytes) -> None:
-        """A key that the buffer has no room for: the library says what is wrong with it."""
-        self.plain = False
-        self._kept = (key,)
-        self.request.key = view_of(key).data
-        self.request.key_size = len(key)
-
     def fill(
         self, key: bytes, risk: float, access: str, resource: str, tried: Sequence[int],
         mapping: MappingStruct | None,
     ) -> None:
-        """All of a request but its profile and lane."""
-        self.set_long_key(key)
-        self.fill_rest(risk, access, resource, tried, mapping)
-
-    def fill_rest(
-        self, risk: float, access: str, resource: str, tried: Sequence[int],
-        mapping: MappingStruct | None,
-    ) -> None:
+        """All of a request but its profile and lane. Keys may be too long: the library says so."""
         request, name = self.request, as_bytes(resource)
         numbers = (ctypes.c_uint32 * len(tried))(*tried)
-        self.plain = False
-        self._kept += (name, numbers, mapping)
         request.access = access_number(access)
-        request.risk = risk
+        self._kept = (key, name, numbers, mapping)
+        request.key, request.key_size = view_of(key).data, len(key)
         request.resource = view_of(name) if name else View()
+        request.risk = risk
         request.tried_count = len(tried)
         request.tried = ctypes.addressof(numbers) if tried else None
         request.mapping = None if mapping is None else ctypes.addressof(mapping)
-
-    def clear(self) -> None:
-        request = self.request
-        request.key, request.lane = ctypes.addressof(self.buffer), self.lane
-        request.resource, request.risk, request.access = View(), 0.0, 0
-        request.tried_count, request.tried, request.mapping = 0, None, None
-        self.plain, self._kept = True, ()
 
 
 _ANSWERED = ctypes.byref(Outcome(http_status=200))

@@ -13,7 +13,8 @@ from authorizer.app import Failure, Unauthorized
 from authorizer.token_rules import Rules
 from authorizer_room import ENVIRONMENT, LISTED, RULES, Desk, claims, opens, token, with_token
 from conftest import SOURCE
-from lambda_room import changed, event, function
+from lambda_room import changed, event
+from run_function import function
 
 EVENTS = ["token", "request", "http_1", "http_2"]
 STAGE = "arn:aws:execute-api:us-east-1:123456789012:a1b2c3d4e5/prod"
@@ -217,7 +218,8 @@ def test_the_function_runs_by_the_runtime_api(tmp_path) -> None:  # type: ignore
         "CELLROUTE_TOPOLOGY": str(SOURCE / "examples/financial/topology.yaml"), "KEYRING": str(keyring),
         "ISSUER": RULES.issuer, "AUDIENCE": RULES.audience}
     fresh = token(exp=int(time.time()) + 900, nbf=int(time.time()) - 60, iat=None)
-    with function("authorizer.app.handler", **environment) as api:
+    printed: list[str] = []
+    with function("authorizer.app.handler", printed, **environment) as api:
         for name in EVENTS:
             answer = api.invoke(with_token(event("financial_authorizer", name), fresh))
             assert (answer.kind, answer.value["context"]["cell"]) == ("response", "retail-eu-west-1")
@@ -227,6 +229,6 @@ def test_the_function_runs_by_the_runtime_api(tmp_path) -> None:  # type: ignore
         assert api.invoke({}).value["errorType"] == "Failure"
         again = api.invoke(with_token(event("financial_authorizer", "request"), fresh))
         assert again.kind == "response"
-    lines = [json.loads(line) for line in api.printed[0].splitlines()]
+    lines = [json.loads(line) for line in printed]
     assert [line["outcome"] for line in lines if line["type"] == "audit"] == (
         ["ALLOW"] * 4 + ["UNAUTHORIZED", "FAILURE", "ALLOW"])

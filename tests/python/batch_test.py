@@ -113,5 +113,6 @@ def test_a_batch_tells_its_generation() -> None:
     router = cellroute.Router(two_cells(3))
     assert router.route_batch(["c"], now_ns=NOW).generation == 3
     router.publish(two_cells(4))
-    batch = router.route_batch(["c"], now_ns=NOW)
-    assert (batch.generation, batch[0].generation, batch[0].cell) == (4, 4, batch.cell_ids[0])
+    batch = router.route_batch(["", "c"], now_ns=NOW)
+    assert (batch.generation, batch[1].generation, batch[1].cell) == (4, 4, batch.cell_ids[1])
+    assert batch.status_names == ["INVALID_ARGUMENT", "OK"]

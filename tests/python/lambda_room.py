@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import subprocess
-import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator
+from typing import Any
 
 import cellroute
 from conftest import NOW, SOURCE
-from loopback_cell import LoopbackCell
-from runtime_api import RuntimeApi
 
 
 @dataclass(frozen=True)
@@ -56,21 +50,3 @@ def shop(cells: dict[str, str], policy: str = "timeout: 2s", generation: int = 1
 
 def shop_router(cells: dict[str, str], policy: str = "timeout: 2s") -> cellroute.Router:
     return cellroute.Router(cellroute.Topology.from_bytes(shop(cells, policy)), limiter_entries=0)
-
-
-@contextmanager
-def function(handler: str, **environment: str) -> Iterator[RuntimeApi]:
-    """Runs a handler in a process of its own, by the runtime of examples/lambda_host."""
-    with RuntimeApi() as api:
-        runtime = subprocess.Popen(
-            [sys.executable, SOURCE / "examples/lambda_host/runtime_client.py", handler],
-            env=os.environ | environment | {"AWS_LAMBDA_RUNTIME_API": api.address},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        try:
-            yield api
-        finally:
-            runtime.terminate()
-            api.printed = runtime.communicate(timeout=60)  # type: ignore[attr-defined]
-
-
-__all__ = ["Clock", "Invocation", "LoopbackCell", "changed", "event", "function", "shop", "shop_router"]

@@ -11,8 +11,9 @@ import pytest
 
 import cellroute
 from conftest import SECOND, SOURCE
-from lambda_room import Clock, Invocation, changed, event, shop, shop_router, function
+from lambda_room import Clock, Invocation, changed, event, shop, shop_router
 from loopback_cell import Answered, Asked, LoopbackCell
+from run_function import function
 from shop_front.app import Front
 from shop_front.event import BadEvent, wire_path
 
@@ -217,7 +218,7 @@ def test_the_function_runs_by_the_runtime_api(tmp_path) -> None:  # type: ignore
         cells = {f"shop-{number}": cell.url for number, cell in enumerate((one, two, three), 1)}
         topology.write_bytes(shop(cells))
         router = shop_router(cells)
-        with function("shop_front.app.handler", CELLROUTE_TOPOLOGY=str(topology)) as api:
+        with function("shop_front.app.handler", [], CELLROUTE_TOPOLOGY=str(topology)) as api:
             for number in range(20):
                 given = event(EVENT, "rest_get")
                 customer = given["pathParameters"]["customerId"] = f"cust-{number}"
@@ -234,7 +235,7 @@ def test_the_function_runs_by_the_runtime_api(tmp_path) -> None:  # type: ignore
 
 def test_a_function_that_cannot_start_says_why(tmp_path) -> None:  # type: ignore[no-untyped-def]
     missing = str(tmp_path / "none.yaml")
-    with function("shop_front.app.handler", CELLROUTE_TOPOLOGY=missing) as api:
+    with function("shop_front.app.handler", [], CELLROUTE_TOPOLOGY=missing) as api:
         answer = api.invoke(event(EVENT, "rest_get"))
     assert answer.kind == "init_error"
     assert answer.value["errorType"] == "NotFoundError"

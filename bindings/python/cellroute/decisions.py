@@ -62,8 +62,10 @@ class Decisions:
 
     @property
     def stale(self) -> bool:
-        """The profile is of another generation; all of a batch share both."""
-        return int(self.reasons[0]) == PROFILE_STALE
+        """The profile is of another generation, which all keys share but those that are no keys."""
+        if numpy is None:
+            return PROFILE_STALE in self.reasons
+        return bool((self.reasons == PROFILE_STALE).any())
 
     def __len__(self) -> int:
         return len(self._keys)

@@ -209,7 +209,7 @@ class Path:
         for _ in range(MOST_RENEWALS):
             struct.profile = profile._handle
             check(decide(self._handle.address, struct, now, decisions._answers), what="a batch")
-            if not len(packed) or not decisions.stale:
+            if not decisions.stale:
                 break
             self._renew(profile)
         self._spare.append(slot)

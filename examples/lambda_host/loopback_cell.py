@@ -71,7 +71,8 @@ class LoopbackCell:
                 try:
                     answered = cell.answer(asked)
                 except ConnectionError:
-                    return self.connection.close()
+                    self.connection.close()
+                    return
                 self.send_response(answered.status)
                 for header, value in answered.headers:
                     self.send_header(header, value)

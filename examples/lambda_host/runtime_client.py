@@ -75,7 +75,8 @@ def answer_one(client: RuntimeClient, handler: Handler) -> None:
 
 def load_handler(name: str) -> Handler:
     module, _, attribute = name.rpartition(".")
-    return getattr(importlib.import_module(module), attribute)
+    handler: Handler = getattr(importlib.import_module(module), attribute)
+    return handler
 
 
 def main(name: str) -> None:

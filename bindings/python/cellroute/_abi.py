@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, Structure, c_char, c_char_p, c_double, c_int32, c_int64, c_size_t
 from ctypes import c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
-from typing import Any
+from typing import Any, ClassVar, Sequence
 
 from . import _library
 
@@ -28,7 +28,7 @@ class View(Structure):
 class Sized(Structure):
     """A struct that begins with its size, which is filled in."""
 
-    _fields_ = [("struct_size", c_uint32)]
+    _fields_: ClassVar[Sequence[Any]] = [("struct_size", c_uint32)]
 
     def __init__(self, **values: Any) -> None:
         super().__init__(struct_size=ctypes.sizeof(self), **values)

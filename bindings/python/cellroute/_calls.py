@@ -54,12 +54,10 @@ def check(code: int, error: ErrorText | None = None, what: str = "") -> int:
         raise cause  # KeyboardInterrupt and its like pass through a store
     if code >= 0:
         return code
-    told = error is not None and error.code == code and error.text_size > 0
-    if told:
-        text = error.text.decode(errors="replace")
-    else:
-        text = TEXTS.get(code) or f"{what}: {lib.code_name(code).decode()}".removeprefix(": ")
-    raise error_of(code, text, error.reason if told else 0) from cause
+    if error is not None and error.code == code and error.text_size > 0:
+        raise error_of(code, error.text.decode(errors="replace"), error.reason) from cause
+    text = TEXTS.get(code) or f"{what}: {lib.code_name(code).decode()}".removeprefix(": ")
+    raise error_of(code, text) from cause
 
 
 def call(function: Callable[..., int], *arguments: Any) -> int:

@@ -43,13 +43,15 @@ class Vtable:
                 code = _give(sink.contents, record)
                 if code != 0:
                     return code
-            return sink.contents.page(sink.contents.self, view_of(page.cursor), page.done)
+            end: int = sink.contents.page(sink.contents.self, view_of(page.cursor), page.done)
+            return end
 
         return _guarded(answer, error)
 
 
 def _give(sink: _abi.Sink, record: Record) -> int:
-    return sink.record(sink.self, RecordStruct(record).struct)
+    code: int = sink.record(sink.self, RecordStruct(record).struct)
+    return code
 
 
 def _guarded(answer: Callable[[], int], error: Any) -> int:
@@ -58,8 +60,9 @@ def _guarded(answer: Callable[[], int], error: Any) -> int:
         return answer()
     except BaseException as problem:
         raised.error = problem
-        known = isinstance(problem, CellrouteError) and _abi.E_FORKED <= problem.code < 0
-        code = problem.code if known else E_UNAVAILABLE
+        code = problem.code if isinstance(problem, CellrouteError) else E_UNAVAILABLE
+        if not _abi.E_FORKED <= code < 0:
+            code = E_UNAVAILABLE
         _tell(error, code, f"{type(problem).__name__}: {problem}")
         return code
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Iterator
 
 from ._abi import NO_CELL, PROFILE_STALE, Answers, Ticket
 from .decision import Decision
-from .keys import Keys, numpy
+from .keys import Keys
+from .optional import numpy
 from .reasons import REASONS, STATUSES
 
 if TYPE_CHECKING:

@@ -8,11 +8,7 @@ from itertools import accumulate
 from typing import Any, Iterable, Sequence
 
 from ._calls import as_bytes
-
-try:
-    import numpy
-except ImportError:  # arrays are taken where there are any
-    numpy = None  # type: ignore[assignment]
+from .optional import numpy
 
 KeyList = Sequence[str | bytes]
 

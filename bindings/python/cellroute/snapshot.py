@@ -47,7 +47,8 @@ class Snapshot:
 
     def cells(self) -> list[Cell]:
         """All cells, in byte order of id."""
-        count, number, cells = ctypes.c_uint32(), ctypes.c_uint32(), []
+        count, number = ctypes.c_uint32(), ctypes.c_uint32()
+        cells: list[Cell] = []
         check(lib.snapshot_cell_count(self._handle.address, count))
         for index in range(count.value):
             check(lib.snapshot_cell_at(self._handle.address, index, number))
@@ -82,7 +83,8 @@ class Snapshot:
         return text.decode()
 
     def _names(self, number: int) -> list[bytes]:
-        names, view = [], View()
+        names: list[bytes] = []
+        view = View()
         while lib.snapshot_label_at(self._handle.address, number, len(names), view) >= 0:
             names.append(text_of(view).encode())
         return names

@@ -62,7 +62,8 @@ class Store:
 
     def find(self, key: str | bytes, *, now_ns: int | None = None) -> tuple[Record | None, int]:
         """As get(), with the stored revision that a put expects, which tombstones have too."""
-        data, records = as_bytes(key), []
+        data = as_bytes(key)
+        records: list[Record] = []
         sink = _sink(records.append)
         code = call(lib.store_get, self._handle.address, view_of(data), _now(now_ns), sink)
         revision = records[0].revision if records else 0
@@ -119,4 +120,4 @@ def _sink(
             page(bytes_of(cursor.contents), bool(done))
         return 0
 
-    return Sink(record=TakeRecord(take_record), page=TakePage(take_page) if page else TakePage())
+    return Sink(record=TakeRecord(take_record), page=TakePage(take_page))

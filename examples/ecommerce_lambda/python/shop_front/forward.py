@@ -73,7 +73,7 @@ def call_cell(
     connection = kind(url.hostname or "", url.port, timeout=remaining(deadline))
     try:
         connection.response_class = lambda sock, **named: http.client.HTTPResponse(
-            _DeadlineReader(sock, deadline), **named)  # type: ignore[assignment,arg-type]
+            _DeadlineReader(sock, deadline), **named)  # type: ignore[arg-type]
         _send(connection, method, url.path.rstrip("/") + target, headers, body, deadline)
         response = connection.getresponse()
         content = response.read(LARGEST_BODY + 1)
@@ -96,7 +96,7 @@ def _send(
     connection.sock.settimeout(remaining(deadline))
     connection.putrequest(method, target, skip_accept_encoding=True)
     for name, value in headers:
-        connection.putheader(name, value.encode())
+        connection.putheader(name, value.encode())  # type: ignore[arg-type]
     if body or method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
         connection.putheader("Content-Length", str(len(body)))
     connection.endheaders(body or None)

@@ -86,7 +86,7 @@ def verify(token: str, keyring: Keyring, rules: Rules, now_ns: int) -> Claims:
         raise TokenRefused("claims_too_long", key.kid)
     _base64(segments[3])
     try:
-        verified = PyJWS().decode(token, key.material, algorithms=[key.alg])
+        verified = PyJWS().decode_complete(token, key.material, algorithms=[key.alg])["payload"]
     except (jwt.PyJWTError, ValueError, TypeError):
         raise TokenRefused("signature_wrong", key.kid) from None
     return _claims(_strict_json(verified, key.kid), key, rules, now_ns)

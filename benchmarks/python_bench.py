@@ -14,8 +14,10 @@ import ctypes
 import hashlib
 import io
 import json
+import os
 import pathlib
 import struct
+import subprocess
 import sys
 import time
 from typing import Any, Callable
@@ -148,9 +150,28 @@ def handlers() -> dict[str, Callable[[], object]]:
     }
 
 
-def measured(contestants: dict[str, Callable[[], object]], units: int) -> dict[str, float]:
+def cold_starts() -> dict[str, Callable[[], object]]:
+    """A process each: nothing, the front without cellroute's router, and the front ready to serve."""
+    room = SOURCE / "examples/ecommerce_lambda"
+    environment = os.environ | {
+        "CELLROUTE_TOPOLOGY": str(room / "topology.yaml"),
+        "PYTHONPATH": os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(room / "python")])}
+
+    def start(code: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+    return {
+        "python3 alone": start("pass"),
+        "import cellroute": start("import cellroute"),
+        "shop front, ready to serve": start("import shop_front.app as app; app.handler"),
+    }
+
+
+def measured(
+    contestants: dict[str, Callable[[], object]], units: int, rounds: int = ROUNDS
+) -> dict[str, float]:
     best = dict.fromkeys(contestants, float("inf"))
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, run in contestants.items():
             start = time.perf_counter_ns()
             run()
@@ -159,13 +180,14 @@ def measured(contestants: dict[str, Callable[[], object]], units: int) -> dict[s
 
 
 def table(title: str, rows: dict[str, float], against: str) -> None:
-    print(f"\n{title:44}{'ns':>10}{'against ' + against:>40}")
+    print(f"\n{title:44}{'ns':>12}{'against ' + against:>40}")
     for name, nanoseconds in rows.items():
-        print(f"{name:44}{nanoseconds:>10.1f}{rows[against] / nanoseconds:>38.2f} x")
+        print(f"{name:44}{nanoseconds:>12.1f}{rows[against] / nanoseconds:>38.2f} x")
 
 
 if __name__ == "__main__":
     print(f"Python {sys.version.split()[0]}, cellroute {cellroute.__version__}, {len(CELLS)} cells, {ROUNDS} rounds")
     table("a key", measured(routing(), len(KEYS)), "dictionary and md5, in Python")
     many = {name: (lambda run=run: [run() for _ in range(200)]) for name, run in handlers().items()}
+    table("a process, cold start", measured(cold_starts(), 1, 10), "python3 alone")
     table("an invocation, its JSON included", measured(many, 200), "empty handler")

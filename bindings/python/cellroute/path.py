@@ -85,13 +85,10 @@ class Path:
         take, give_back, router = self._fast
         try:
             prepared = take()
-        except IndexError:
-            prepared = self._new_slot().prepared
-        slot, request, reference, buffer, now = prepared
-        try:
+            slot, request, reference, buffer, now = prepared
             buffer.value = data
-        except ValueError:  # too long a key
-            give_back(prepared)
+        except (IndexError, ValueError):  # all prepared ones are taken, or too long a key
+            self._slots.append(self._new_slot().prepared)
             return self._decide(_route, data, profile, now_ns)
         request.key_size = len(data)
         handle = profile._handle

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cellroute
-from cellroute import decisions, keys as packing
+from cellroute import optional
 from conftest import NOW, two_cells
 
 IDS = [f"cust-{number:06d}" for number in range(500)]
@@ -42,14 +42,14 @@ def test_packing_keeps_keys(keys: list[str | bytes]) -> None:
 
 @given(st.lists(st.one_of(st.text(max_size=9), st.binary(max_size=9)), max_size=20))
 def test_packing_without_numpy_keeps_keys_and_their_decisions(keys: list[str | bytes]) -> None:
-    kept = packing.numpy
-    packing.numpy = decisions.numpy = None
+    kept = optional.numpy
+    optional.numpy = lambda: None
     try:
         packed = cellroute.pack_keys(keys)
         assert isinstance(packed._offsets.obj, array.array)
         located = cellroute.Router(two_cells()).locate_batch(packed, now_ns=NOW).cell_ids
     finally:
-        packing.numpy = decisions.numpy = kept
+        optional.numpy = kept
     assert located == cellroute.Router(two_cells()).locate_batch(keys, now_ns=NOW).cell_ids
 
 

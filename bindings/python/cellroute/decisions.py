@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Iterator
 
 from ._abi import NO_CELL, PROFILE_STALE, Answers, Ticket
 from .decision import Decision
+from . import optional
 from .keys import Keys
-from .optional import numpy
 from .reasons import REASONS, STATUSES
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ COLUMNS = {
 
 def _column(code: str, dtype: str, count: int) -> tuple[Any, int]:
     """A column, and its address."""
+    numpy = optional.numpy()
     if numpy is None:
         column = array(code, bytes(count * array(code).itemsize))
         return column, column.buffer_info()[0]
@@ -64,7 +65,7 @@ class Decisions:
     @property
     def stale(self) -> bool:
         """The profile is of another generation, which all keys share but those that are no keys."""
-        if numpy is None:
+        if optional.numpy() is None:
             return PROFILE_STALE in self.reasons
         return bool((self.reasons == PROFILE_STALE).any())
 

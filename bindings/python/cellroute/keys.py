@@ -7,8 +7,8 @@ from array import array
 from itertools import accumulate
 from typing import Any, Iterable, Sequence
 
+from . import optional
 from ._calls import as_bytes
-from .optional import numpy
 
 KeyList = Sequence[str | bytes]
 
@@ -45,7 +45,7 @@ def pack_keys(keys: KeyList | Any) -> Keys:
     """
     if isinstance(keys, Keys):
         return keys
-    if numpy is not None and isinstance(keys, numpy.ndarray):
+    if type(keys).__module__ == "numpy":
         return _pack_array(keys)
     try:
         joined = "".join(keys)  # type: ignore[arg-type]
@@ -65,6 +65,7 @@ def _pack_bytes(keys: Sequence[bytes]) -> Keys:
 
 
 def _offsets(lengths: Iterable[int], count: int) -> Any:
+    numpy = optional.numpy()
     if numpy is None:
         return array("q", accumulate(lengths, initial=0))
     offsets = numpy.zeros(count + 1, dtype=numpy.int64)
@@ -73,6 +74,7 @@ def _offsets(lengths: Iterable[int], count: int) -> Any:
 
 
 def _pack_array(keys: Any) -> Keys:
+    numpy = optional.numpy()
     if keys.dtype.kind == "U":
         keys = numpy.char.encode(keys, "utf-8")
     if keys.dtype.kind != "S" or keys.ndim != 1:
@@ -89,6 +91,7 @@ def _address(buffer: memoryview) -> tuple[object, int]:
     """What keeps the buffer, and where it is; a read-only one cannot be given to ctypes directly."""
     if buffer.nbytes == 0:
         return buffer, 0
+    numpy = optional.numpy()
     if numpy is not None:
         array_ = numpy.frombuffer(buffer, dtype=numpy.uint8)
         return array_, array_.__array_interface__["data"][0]

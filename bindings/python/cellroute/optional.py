@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
-numpy: Any
-try:
-    import numpy
-except ImportError:
-    numpy = None
 
-__all__ = ["numpy"]
+@functools.cache
+def numpy() -> Any:
+    """The module, or None. Loaded by the first batch, since it would be most of a cold start."""
+    try:
+        import numpy
+    except ImportError:
+        return None
+    return numpy

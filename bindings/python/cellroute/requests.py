@@ -28,7 +28,8 @@ Prepared = tuple["Slot", Request, Any, Any, ctypes.c_int64]
 class Slot:
     """A request that one call at a time fills."""
 
-    __slots__ = ("request", "reference", "buffer", "now", "handle", "lane", "_kept")
+    __slots__ = ("request", "reference", "buffer", "now", "handle", "lane", "_long", "_resource", "_tried",
+                 "_kept")
 
     def __init__(self, lane: int) -> None:
         self.buffer = ctypes.create_string_buffer(LONGEST_KEY)
@@ -37,6 +38,9 @@ class Slot:
         self.now = ctypes.c_int64()
         self.handle: object = None  # the profile that request.profile is a copy of
         self.lane = lane
+        self._long = b""
+        self._resource = b""
+        self._tried: Sequence[int] = ()
         self._kept: tuple[object, ...] = ()
 
     @property
@@ -49,16 +53,29 @@ class Slot:
         mapping: MappingStruct | None,
     ) -> None:
         """All of a request but its profile and lane. Keys may be too long: the library says so."""
-        request, name = self.request, as_bytes(resource)
-        numbers = (ctypes.c_uint32 * len(tried))(*tried)
+        request = self.request
         request.access = access_number(access)
-        self._kept = (key, name, numbers, mapping)
-        request.key, request.key_size = view_of(key).data, len(key)
-        request.resource = view_of(name) if name else View()
         request.risk = risk
+        request.key_size = len(key)
+        if len(key) > LONGEST_KEY or self._long:
+            self._point_to(key)
+        if not self._long:
+            self.buffer.value = key
+        request.mapping = None if mapping is None else ctypes.addressof(mapping)
+        if resource or tried or self._resource or self._tried:
+            self._fill_rare(as_bytes(resource), tried)
+
+    def _point_to(self, key: bytes) -> None:
+        """A key that the buffer has no room for stays where it is."""
+        self._long = key if len(key) > LONGEST_KEY else b""
+        self.request.key = view_of(self._long).data if self._long else ctypes.addressof(self.buffer)
+
+    def _fill_rare(self, resource: bytes, tried: Sequence[int]) -> None:
+        request, numbers = self.request, (ctypes.c_uint32 * len(tried))(*tried)
+        self._resource, self._tried, self._kept = resource, tried, (resource, numbers)
+        request.resource = view_of(resource) if resource else View()
         request.tried_count = len(tried)
         request.tried = ctypes.addressof(numbers) if tried else None
-        request.mapping = None if mapping is None else ctypes.addressof(mapping)
 
 
 _ANSWERED = ctypes.byref(Outcome(http_status=200))

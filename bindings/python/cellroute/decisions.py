@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from array import array
 from typing import TYPE_CHECKING, Any, Iterator
 
 from ._abi import NO_CELL, PROFILE_STALE, Answers, Ticket
@@ -15,29 +14,21 @@ from .reasons import REASONS, STATUSES
 if TYPE_CHECKING:
     from .path import Path
 
-# name: the element's type in array and in numpy
-COLUMNS = {
-    "cells": ("I", "uint32"),
-    "statuses": ("B", "uint8"),
-    "reasons": ("H", "uint16"),
-    "epochs": ("Q", "uint64"),
-    "retry_after_ns": ("q", "int64"),
-    "marks": ("B", "uint8"),
-}
-
-
-def _column(code: str, dtype: str, count: int) -> tuple[Any, int]:
-    """A column, and its address."""
-    numpy = optional.numpy()
-    if numpy is None:
-        column = array(code, bytes(count * array(code).itemsize))
-        return column, column.buffer_info()[0]
-    values = numpy.zeros(count, dtype)
-    return values, values.__array_interface__["data"][0]
+# The columns of one block, widest first, so that each is aligned: name, bytes, format, numpy's type.
+COLUMNS = (
+    ("tickets", ctypes.sizeof(Ticket), "", ""),
+    ("epochs", 8, "Q", "uint64"),
+    ("retry_after_ns", 8, "q", "int64"),
+    ("cells", 4, "I", "uint32"),
+    ("reasons", 2, "H", "uint16"),
+    ("statuses", 1, "B", "uint8"),
+    ("marks", 1, "B", "uint8"),
+)
+WIDTH = sum(width for _, width, _, _ in COLUMNS)
 
 
 class Decisions:
-    """A decision a key, in order, as columns of numbers: numpy arrays, or without numpy array.array.
+    """A decision a key, in order, as columns of numbers: numpy arrays, memoryviews without it.
 
     `cells` (a cell's number, or NO_CELL), `statuses`, `reasons`, `epochs`, `retry_after_ns`,
     `marks`; and the `generation` that decided. An element, decisions[i], is a Decision, of which the
@@ -54,12 +45,18 @@ class Decisions:
     def __init__(self, router: Path, keys: Keys) -> None:
         """For Router.route_batch()."""
         self._router, self._keys = router, keys
-        self._tickets = (Ticket * len(keys))()
-        addresses = {"tickets": ctypes.addressof(self._tickets)}
-        for name, (code, dtype) in COLUMNS.items():
-            column, addresses[name] = _column(code, dtype, len(keys))
-            setattr(self, name, column)
-        self._answers = Answers(**addresses)
+        count, numpy, offset = len(keys), optional.numpy(), 0
+        block = bytearray(count * WIDTH + 1)  # never empty, so that it has an address
+        self._tickets = (Ticket * count).from_buffer(block)
+        base = ctypes.addressof(ctypes.c_char.from_buffer(block))
+        self._answers = answers = Answers()
+        for name, width, format, dtype in COLUMNS:
+            setattr(answers, name, base + offset)
+            if numpy is not None and dtype:
+                setattr(self, name, numpy.frombuffer(block, dtype, count, offset))
+            elif format:
+                setattr(self, name, memoryview(block)[offset : offset + count * width].cast(format))
+            offset += count * width
         self.generation = 0
 
     @property

@@ -30,6 +30,7 @@ sys.path += [str(SOURCE / "examples/ecommerce_lambda/python"), str(SOURCE / "exa
 CELLS = [f"cell-{number:03d}" for number in range(100)]
 KEYS = [f"customer-{number:09d}" for number in range(1000)]
 ROUNDS = 60
+TURNS = 4  # in a row: the first finds the caches full of another contestant
 TOPOLOGY = json.dumps({
     "generation": 1, "hash_seed": 6840743513105534701,
     "cells": [{"id": cell, "endpoint": f"http://{cell}.example.com"} for cell in CELLS],
@@ -186,9 +187,10 @@ def measured(
     best = dict.fromkeys(contestants, float("inf"))
     for _ in range(rounds):
         for name, run in contestants.items():
-            start = time.perf_counter_ns()
-            run()
-            best[name] = min(best[name], (time.perf_counter_ns() - start) / units)
+            for _ in range(TURNS):
+                start = time.perf_counter_ns()
+                run()
+                best[name] = min(best[name], (time.perf_counter_ns() - start) / units)
     return best
 
 

@@ -135,8 +135,11 @@ def _with_numpy(router: cellroute.Router, profile: cellroute.Profile) -> dict[st
         import numpy
     except ImportError:
         return {}
-    array = numpy.array(KEYS, dtype="S")
-    return {"cellroute route_batch, numpy S": lambda: router.route_batch(array, profile)}
+    array, padded = numpy.array(KEYS, dtype="S"), numpy.array(KEYS, dtype="S24")
+    return {
+        "cellroute route_batch, numpy S": lambda: router.route_batch(array, profile),
+        "cellroute route_batch, numpy S, padded": lambda: router.route_batch(padded, profile),
+    }
 
 
 def handlers() -> dict[str, Callable[[], object]]:

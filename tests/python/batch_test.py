@@ -53,6 +53,12 @@ def test_packing_without_numpy_keeps_keys_and_their_decisions(keys: list[str | b
     assert located == cellroute.Router(two_cells()).locate_batch(keys, now_ns=NOW).cell_ids
 
 
+@given(st.lists(st.binary(max_size=6).filter(lambda key: not key.endswith(b"\0")), max_size=8))
+def test_an_array_keeps_keys_with_nuls_inside(keys: list[bytes]) -> None:
+    packed = cellroute.pack_keys(numpy.array(keys, dtype="S6"))
+    assert [packed[index] for index in range(len(packed))] == keys
+
+
 def test_offsets_as_arrow_has_them() -> None:
     keys = cellroute.Keys(b"abbccc", numpy.array([0, 1, 3, 6], dtype=numpy.int64))
     assert [keys[index] for index in range(3)] == [b"a", b"bb", b"ccc"]

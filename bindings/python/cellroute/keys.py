@@ -75,16 +75,22 @@ def _offsets(lengths: Iterable[int], count: int) -> Any:
 
 def _pack_array(keys: Any) -> Keys:
     numpy = optional.numpy()
-    if keys.dtype.kind == "U":
-        keys = numpy.char.encode(keys, "utf-8")
-    if keys.dtype.kind != "S" or keys.ndim != 1:
+    if keys.ndim != 1 or keys.dtype.kind not in "SU":
         raise TypeError(f"an array of keys has one dimension and dtype S or U, not {keys.dtype}")
-    width = keys.dtype.itemsize
-    lengths = numpy.char.str_len(keys)
-    offsets = numpy.zeros(len(keys) + 1, dtype=numpy.int64)
+    if keys.dtype.kind == "U":
+        return pack_keys(keys.tolist())
+    width, count = keys.dtype.itemsize, len(keys)
+    cells = numpy.ascontiguousarray(keys).view(numpy.uint8).reshape(count, width)
+    filled = cells != 0
+    if filled.all():
+        return Keys(cells.reshape(-1), numpy.arange(count + 1, dtype=numpy.int64) * width)
+    lengths = filled.sum(axis=1, dtype=numpy.int64)
+    if (filled[:, 1:] > filled[:, :-1]).any():  # a NUL inside a key, which is not padding
+        lengths = numpy.char.str_len(keys)
+        filled = numpy.arange(width) < lengths[:, None]
+    offsets = numpy.zeros(count + 1, dtype=numpy.int64)
     numpy.cumsum(lengths, out=offsets[1:])
-    cells = numpy.ascontiguousarray(keys).view(numpy.uint8).reshape(len(keys), width)
-    return Keys(cells[numpy.arange(width) < lengths[:, None]], offsets)
+    return Keys(cells[filled], offsets)
 
 
 def _address(buffer: memoryview) -> tuple[object, int]:

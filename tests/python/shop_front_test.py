@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
+import threading
 import time
 from typing import Any, Iterator
 
@@ -174,6 +176,27 @@ def test_a_slow_cell_is_504_by_the_topologys_timeout_or_lambdas(cell: LoopbackCe
     cell.answer = slow
     assert Room(cell.url, "timeout: 0.1s")(event(EVENT, "rest_get"))["statusCode"] == 504
     assert Room(cell.url, "timeout: 60s")(event(EVENT, "rest_get"), remaining_ms=350)["statusCode"] == 504
+
+
+@pytest.mark.parametrize("beginning", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
+def test_a_cell_that_trickles_is_cut_off_at_the_deadline(beginning: bytes) -> None:
+    def trickle(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            try:
+                connection.sendall(beginning)
+                while True:  # until the other side has had enough
+                    connection.sendall(b"x")
+                    time.sleep(0.01)
+            except OSError:
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle, args=(listener,))
+        thread.start()
+        room = Room("http://127.0.0.1:%d" % listener.getsockname()[1], "timeout: 0.2s")
+        assert room(event(EVENT, "rest_get"))["statusCode"] == 504
+        thread.join()
 
 
 def test_too_large_an_answer_is_502_and_no_failure_of_the_cell(cell: LoopbackCell) -> None:

@@ -4,7 +4,7 @@
     PYTHONPATH=bindings/python CELLROUTE_LIBRARY=build/lib/libcellroute.so /usr/bin/python3 benchmarks/python_bench.py
 
 Figures are nanoseconds a key, the least of interleaved rounds, so that a busy machine is unfair to
-nobody. Each contestant's answers are checked before it is measured.
+nobody. That batches decide as single calls do is checked first.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 find_package(xxHash REQUIRED)
 
-# Abseil and Protobuf, built position-independent and hidden by .ci/dependencies; never the system's own
-# unless CELLROUTE_DEPENDENCIES says so.
+# Abseil, Protobuf, yaml-cpp and LMDB, built position-independent and hidden by .ci/dependencies; never the
+# system's own unless CELLROUTE_DEPENDENCIES says so.
 if(NOT CELLROUTE_DEPENDENCIES)
   execute_process(COMMAND ${PROJECT_SOURCE_DIR}/.ci/dependencies prefix
     OUTPUT_VARIABLE prefix OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-  set(CELLROUTE_DEPENDENCIES ${prefix} CACHE PATH "Where Abseil and Protobuf are installed")
+  set(CELLROUTE_DEPENDENCIES ${prefix} CACHE PATH "Where Abseil, Protobuf, yaml-cpp and LMDB are installed")
 endif()
-foreach(package absl protobuf)
+foreach(package absl protobuf yaml-cpp)
   find_package(${package} CONFIG QUIET PATHS ${CELLROUTE_DEPENDENCIES} NO_DEFAULT_PATH)
   if(NOT ${package}_FOUND)
     message(FATAL_ERROR "${package} is not in ${CELLROUTE_DEPENDENCIES}. Run this once, then try again:\n"
@@ -25,7 +25,6 @@ if(NOT protobuf_release VERSION_EQUAL protoc_release)
 endif()
 
 find_package(LMDB REQUIRED)
-find_package(yaml-cpp REQUIRED)
 find_package(nlohmann_json 3 REQUIRED)
 
 if(CELLROUTE_BUILD_COMMAND)

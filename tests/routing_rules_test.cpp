@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 
+#include "cellroute/explain.hpp"
 #include "routing_fixture.hpp"
 
 namespace {
@@ -221,6 +222,11 @@ TEST_CASE("rule 2: a mapping with numbers that the topology does not have is ref
   Mapped forged = sound;
   forged.cell = 4;
   CHECK(refused(forged));
+  Request request{.key = "k",
+                  .profile = served->snapshot()->profile({"retail", "us", {}, {}}).profile};
+  request.mapping = &forged;
+  CHECK(explain(*served, request, kNow).steps[1].text ==
+        "FOUND, but resolved for another generation");
   forged = sound;
   forged.has_profile = true;
   forged.profile.flags = 0x4000;

@@ -55,7 +55,7 @@ inline void deny(Choice& choice, Status status, Reason reason) noexcept {
   choice.reason = reason;
 }
 
-// The same of a mapping.
+// Whether a mapping is of this topology; its numbers too come from the host's memory.
 inline bool is_current(const SnapshotPath& path, const Mapped& mapped) noexcept {
   return mapped.generation == path.generation &&
          (mapped.cell < path.cell_count || mapped.cell == kNoCell) &&

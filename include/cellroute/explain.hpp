@@ -97,6 +97,8 @@ class Explaining {
                                   "REJECT: a key without a mapping is not served"};
       add("mapping", "ABSENT; policy " +
                          std::string(then[static_cast<std::size_t>(topology().policy.unassigned)]));
+    } else if (choice_.reason == Reason::kMappingStale) {
+      add("mapping", "FOUND, but resolved for another generation");
     } else if (mapped->answer == Answer::kUnknown) {
       add("mapping", "UNKNOWN: the store did not answer, so the key is not placed");
     } else {

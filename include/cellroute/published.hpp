@@ -91,8 +91,10 @@ class Published {
                    "readers still use 64 replaced snapshots: a thread stopped inside a call");
     }
     auto next = std::make_unique<Node>(Node{std::move(value)});
-    retired_.emplace_back();
-    retired_.back().seen.resize(lanes_.size());
+    // All that may throw before anything changes.
+    Retired retired;
+    retired.seen.resize(lanes_.size());
+    retired_.push_back(std::move(retired));
     retired_.back().node.reset(current_.exchange(next.release()));
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       retired_.back().seen[i].turn = lanes_[i].turn.load();

@@ -45,22 +45,23 @@ struct Mapped {
   bool has_profile = false;
   bool profile_known = true;  // false: the record names what the topology lacks
   CellIndex cell = kNoCell;   // kNoCell: the topology has no such cell
-  Profile profile;
+  Profile profile = {};
   std::uint64_t epoch = 0;
 };
 
 struct Request {
-  std::string_view key;  // 1 to 1,024 bytes
-  Profile profile;
-  double risk = 0;  // 0 to 1. Under STATEFUL with PLACE give the key's own, not a live one: a
-                    // risk that changes from request to request would move the key
+  std::string_view key = {};  // 1 to 1,024 bytes
+  Profile profile = {};
+  // 0 to 1. Under STATEFUL with PLACE give the key's own, not a live one: a risk that changes from
+  // request to request would move the key.
+  double risk = 0;
   Access access = Access::kWrite;
-  std::uint32_t lane =
-      0;  // the worker's or thread's number; threads that share one are safe, slower
-  std::string_view resource;             // at most 256 bytes; empty: none
-  std::span<const std::uint32_t> tried;  // numbers of at most 7 cells this request already tried
-  const Mapped* mapping = nullptr;       // what the host's own look-up found; null: the snapshot's
-                                         // mappings decide
+  // The worker's or thread's number; threads that share one are safe, slower.
+  std::uint32_t lane = 0;
+  std::string_view resource = {};             // at most 256 bytes; empty: none
+  std::span<const std::uint32_t> tried = {};  // numbers of at most 7 cells that it already tried
+  // What the host's own look-up found; null: the snapshot's mappings decide.
+  const Mapped* mapping = nullptr;
 };
 
 }  // namespace cellroute

@@ -83,13 +83,16 @@ class Router {
     if (!numbers.ok()) return numbers.error();
     Result<GuardPlan> plan = GuardPlan::make(*next, *numbers, guards_.region().geometry().lanes);
     if (!plan.ok()) return plan.error();
+    const auto snapshot =
+        std::make_shared<const Snapshot>(next, *numbers, std::move(*plan), mappings);
+    if (Error error = published_.replace(snapshot); !error.ok()) return error;
+    // Last, so that a topology that was not published has marked nothing.
     for (std::size_t i = 0; i < numbers->size(); ++i) {
       const Cell& cell = next->cell(static_cast<CellIndex>(i));
       guards_.region().apply_health((*numbers)[i], next->topology().generation, cell.health);
       guards_.region().start_load((*numbers)[i], cell.load);
     }
-    return published_.replace(
-        std::make_shared<const Snapshot>(std::move(next), *numbers, std::move(*plan), mappings));
+    return {};
   }
 
   // The whole decision, with everything it takes reserved: hand decision.ticket to report(). No
@@ -109,6 +112,17 @@ class Router {
   void place_batch(std::span<const Request> requests, std::span<Decision> decisions,
                    Nanos now) noexcept {
     decide_batch<false>(requests, decisions, now);
+  }
+
+  // The same for hosts whose requests and decisions have another shape: `next(i)` makes the i-th
+  // request, `take(i, decision)` gets its decision; neither may throw.
+  template <class Next, class Take>
+  void route_each(std::size_t count, Next&& next, Take&& take, Nanos now) noexcept {
+    decide_each<true>(count, next, take, now);
+  }
+  template <class Next, class Take>
+  void place_each(std::size_t count, Next&& next, Take&& take, Nanos now) noexcept {
+    decide_each<false>(count, next, take, now);
   }
 
   // Ends a routed request: gives back what its ticket holds, tells the breaker, empties the ticket.
@@ -155,15 +169,23 @@ class Router {
   template <bool kReserve>
   void decide_batch(std::span<const Request> requests, std::span<Decision> decisions,
                     Nanos now) noexcept {
+    decide_each<kReserve>(
+        requests.size(), [&](std::size_t i) -> const Request& { return requests[i]; },
+        [&](std::size_t i, const Decision& decision) { decisions[i] = decision; }, now);
+  }
+
+  template <bool kReserve, class Next, class Take>
+  void decide_each(std::size_t count, Next&& next, Take&& take, Nanos now) noexcept {
     const Reading reading(published_, 0);
     const Snapshot* const snapshot = reading.get();
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      if (requests[i].lane >= lanes()) {
-        decisions[i] = lane_out_of_range();
+    for (std::size_t i = 0; i < count; ++i) {
+      const Request& request = next(i);
+      if (request.lane >= lanes()) {
+        take(i, lane_out_of_range());
       } else if (snapshot == nullptr) {
-        decisions[i] = {.reason = Reason::kNoSnapshot};
+        take(i, Decision{.reason = Reason::kNoSnapshot});
       } else {
-        decisions[i] = Deciding<kReserve>::decide(*snapshot, guards_, requests[i], now);
+        take(i, Deciding<kReserve>::decide(*snapshot, guards_, request, now));
       }
     }
   }

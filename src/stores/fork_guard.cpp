@@ -28,9 +28,7 @@ ForkGuard::~ForkGuard() {
   if (page_ != nullptr) ::munmap(const_cast<unsigned char*>(page_), page_bytes());
 }
 
-bool ForkGuard::same_process() const noexcept {
-  return page_ != nullptr ? *page_ == 1 : ::getpid() == process_;
-}
+bool ForkGuard::same_id() const noexcept { return ::getpid() == process_; }
 
 Error ForkGuard::check() const {
   if (same_process()) return {};

@@ -14,12 +14,14 @@ class ForkGuard {
   ForkGuard(const ForkGuard&) = delete;
   ForkGuard& operator=(const ForkGuard&) = delete;
 
-  bool same_process() const noexcept;
+  bool same_process() const noexcept { return page_ != nullptr ? *page_ == 1 : same_id(); }
 
   // kWrongProcess in a child, with what to do.
   Error check() const;
 
  private:
+  bool same_id() const noexcept;
+
   const volatile unsigned char* page_ = nullptr;
   int process_ = 0;
 };

@@ -1,0 +1,47 @@
+"""cellroute: which cell serves this key, may it be served now, and why.
+
+    topology = cellroute.Topology.from_file("topology.yaml")
+    router = cellroute.Router(topology)
+    gold = router.profile(tier="retail", region="eu-west-1")
+
+    decision = router.route("cust-000042", gold)
+    if decision.ok:
+        status = call(decision.endpoint(), timeout=decision.timeout_ns / 1e9)
+        router.report(decision, http_status=status)
+
+Keys are str (UTF-8) or bytes of 1 to 1,024 bytes. Times are integer nanoseconds.
+"""
+
+from ._abi import NO_CELL, lib as _lib
+from .assignment import Assignment, Mapping
+from .decision import Decision
+from .decisions import Decisions
+from .errors import (
+    BrokenStoreError, CellrouteError, ConflictError, CorruptError, ExhaustedError, ForkedError,
+    InvalidArgumentError, LibraryError, NoMemoryError, NoSnapshotError, NotFoundError,
+    ReenteredError, RefusedError, UnavailableError, UnknownNameError, UnsupportedError,
+)
+from .guards import CellGuards, memory_size
+from .keys import Keys, pack_keys
+from .mapping_store import MappingStore
+from .profile import Profile
+from .reasons import REASONS, STATUSES, Reason, Status
+from .records import Page, Past, PinnedProfile, Record
+from .router import Router
+from .snapshot import Cell
+from .store import Store
+from .topology import Topology
+
+__version__: str = _lib.version_string().decode()
+library_path: str = _lib.path
+"""The file, or the name for the system's loader, of the library that serves."""
+
+__all__ = [
+    "Assignment", "BrokenStoreError", "Cell", "CellGuards", "CellrouteError", "ConflictError",
+    "CorruptError", "Decision", "Decisions", "ExhaustedError", "ForkedError", "InvalidArgumentError",
+    "Keys", "LibraryError", "Mapping", "MappingStore", "NO_CELL", "NoMemoryError", "NoSnapshotError",
+    "NotFoundError", "Page", "Past", "PinnedProfile", "Profile", "REASONS", "Reason", "Record",
+    "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "Topology",
+    "UnavailableError", "UnknownNameError", "UnsupportedError", "library_path", "memory_size",
+    "pack_keys",
+]

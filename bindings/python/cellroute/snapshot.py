@@ -1,0 +1,90 @@
+"""What serves at one moment, held: the names behind the numbers of decisions."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+from ._abi import Cell as CellStruct
+from ._abi import View, lib
+from ._calls import as_bytes, check, made, sized_text, text_of, view_of
+
+STATES = ("ACTIVE", "DRAINING", "OFFLINE")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of one generation. `weight` is in thousandths, `capacity` 0 where it is unknown."""
+
+    number: int
+    id: str
+    tier: str
+    region: str
+    endpoint: str
+    state: str
+    weight: int
+    capacity: int
+
+
+class Snapshot:
+    """Immutable: any number of threads may use one. Keeps the memory of its generation."""
+
+    def __init__(self, router: int) -> None:
+        self._handle = made(lib.snapshot_hold, lib.snapshot_destroy, router)
+        number = ctypes.c_uint64()
+        check(lib.snapshot_generation(self._handle.address, number))
+        self.generation = number.value
+        self._label_names: dict[int, list[bytes]] = {}
+
+    def cell(self, number: int) -> Cell:
+        """NotFoundError where this generation has no cell of that number."""
+        cell = CellStruct()
+        check(lib.snapshot_cell(self._handle.address, number, cell), what=f"cell number {number}")
+        return Cell(
+            cell.number, text_of(cell.id), text_of(cell.tier), text_of(cell.region),
+            text_of(cell.endpoint), STATES[cell.state], cell.weight, cell.capacity,
+        )
+
+    def cells(self) -> list[Cell]:
+        """All cells, in byte order of id."""
+        count, number = ctypes.c_uint32(), ctypes.c_uint32()
+        cells: list[Cell] = []
+        check(lib.snapshot_cell_count(self._handle.address, count))
+        for index in range(count.value):
+            check(lib.snapshot_cell_at(self._handle.address, index, number))
+            cells.append(self.cell(number.value))
+        return cells
+
+    def number_of(self, id: str) -> int:
+        """The number of the cell called `id`, the same in every generation."""
+        number, name = ctypes.c_uint32(), as_bytes(id)
+        check(lib.snapshot_find_cell(self._handle.address, view_of(name), number), what=f'cell "{id}"')
+        return number.value
+
+    def endpoint(self, number: int, resource: str = "") -> str:
+        """The cell's endpoint for `resource`, its general one where it has none of its own."""
+        view, name = View(), as_bytes(resource)
+        code = lib.snapshot_endpoint(self._handle.address, number, view_of(name), view)
+        check(code, what=f"cell number {number}")
+        return text_of(view)
+
+    def label(self, number: int, name: str, key: bytes) -> str:
+        """The cell's label with {cell} and {key} expanded. NotFoundError: it has none so called."""
+        return self._label(number, as_bytes(name), key)
+
+    def labels(self, number: int, key: bytes) -> dict[str, str]:
+        names = self._label_names.get(number)
+        if names is None:
+            names = self._label_names[number] = self._names(number)
+        return {name.decode(): self._label(number, name, key) for name in names}
+
+    def _label(self, number: int, name: bytes, key: bytes) -> str:
+        text = sized_text(lib.snapshot_label, self._handle.address, number, view_of(name), view_of(key))
+        return text.decode()
+
+    def _names(self, number: int) -> list[bytes]:
+        names: list[bytes] = []
+        view = View()
+        while lib.snapshot_label_at(self._handle.address, number, len(names), view) >= 0:
+            names.append(text_of(view).encode())
+        return names

@@ -1,0 +1,1 @@
+"""An e-commerce API in front of its cells."""

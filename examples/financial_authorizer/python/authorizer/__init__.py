@@ -1,0 +1,1 @@
+"""A Lambda authorizer that knows which cell a customer lives in."""

@@ -1,0 +1,82 @@
+"""The wheel and the Lambda layer: made and installed without network, and they serve."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from conftest import SOURCE
+
+SERVES = """
+import cellroute
+topology = cellroute.Topology.from_bytes("generation: 1\\ncells: [{id: a, endpoint: 'http://a'}]\\n")
+print(cellroute.Router(topology).route("c").cell, cellroute.library_path)
+"""
+
+
+def built(script: str, out: pathlib.Path) -> pathlib.Path:
+    ran = subprocess.run(
+        [SOURCE / script, "--library", os.environ["CELLROUTE_LIBRARY"], "--out", out],
+        capture_output=True, text=True, check=True)
+    return pathlib.Path(ran.stdout.strip())
+
+
+def serves(room: pathlib.Path) -> None:
+    """Without the variable: the library beside the package is found."""
+    environment = os.environ | {"PYTHONPATH": str(room)}
+    del environment["CELLROUTE_LIBRARY"]
+    ran = subprocess.run(
+        [sys.executable, "-c", SERVES], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == f"a {room}/cellroute/libcellroute.so\n"
+
+
+def test_a_wheel_holds_what_its_record_says(tmp_path: pathlib.Path) -> None:
+    with zipfile.ZipFile(built("bindings/python/build_wheel", tmp_path)) as wheel:
+        record = next(name for name in wheel.namelist() if name.endswith("/RECORD"))
+        listed = dict(line.split(",", 1) for line in wheel.read(record).decode().splitlines())
+        assert set(listed) == set(wheel.namelist())
+        assert {"cellroute/libcellroute.so", "cellroute/py.typed", "cellroute/__init__.py"} < set(listed)
+        for name, told in listed.items():
+            data = wheel.read(name)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            assert told == ("," if name == record else f"sha256={digest},{len(data)}")
+
+
+def test_equal_input_makes_an_equal_wheel(tmp_path: pathlib.Path) -> None:
+    one, two = (built("bindings/python/build_wheel", tmp_path / name) for name in "ab")
+    assert one.name == two.name
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_an_installed_wheel_serves(tmp_path: pathlib.Path) -> None:
+    wheel = built("bindings/python/build_wheel", tmp_path)
+    pip = [sys.executable, "-m", "pip"]
+    if subprocess.run([*pip, "--version"], capture_output=True).returncode != 0:
+        pytest.skip("this Python has no pip")
+    room = tmp_path / "site"
+    install = [*pip, "install", "--no-index", "--no-deps", "--disable-pip-version-check", "--target", room, wheel]
+    ran = subprocess.run(install, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    serves(room)
+
+
+def test_an_unpacked_layer_serves(tmp_path: pathlib.Path) -> None:
+    with zipfile.ZipFile(built("examples/lambda_host/build_layer", tmp_path)) as layer:
+        layer.extractall(tmp_path / "opt")
+    serves(tmp_path / "opt/python")
+
+
+def test_what_is_no_library_makes_no_wheel(tmp_path: pathlib.Path) -> None:
+    for library in (tmp_path / "none.so", SOURCE / "LICENSE"):
+        ran = subprocess.run(
+            [SOURCE / "bindings/python/build_wheel", "--library", library, "--out", tmp_path],
+            capture_output=True, text=True)
+        assert ran.returncode != 0
+    assert not list(tmp_path.glob("*.whl"))

@@ -175,7 +175,8 @@ class Explaining {
   bool explain_set(std::size_t region, std::size_t tier) {
     constexpr std::size_t kShown = 16;
     std::vector<std::string> passing, failing;
-    for (CellIndex i = 0; i < compiled_.cell_count(); ++i) {
+    for (std::size_t place = 0; place < compiled_.cell_count(); ++place) {
+      const auto i = static_cast<CellIndex>(place);
       const CellFacts& facts = compiled_.facts(i);
       if (facts.region != region || facts.tier != tier) continue;
       const std::string why = against(i);

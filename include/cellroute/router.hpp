@@ -70,7 +70,7 @@ class Router {
   // on. Errors: kRefused (check_publish(), or two cells with one directory number),
   // kResourceExhausted (the directory is full), kUnavailable (readers stopped inside calls).
   // Building a snapshot allocates: call it off the event loop.
-  Error publish(std::shared_ptr<const CompiledTopology> next,
+  Error publish(const std::shared_ptr<const CompiledTopology>& next,
                 std::span<const MappingRecord> mappings = {}, const PublishOptions& options = {}) {
     const std::lock_guard lock(publishing_);
     const std::shared_ptr<const Snapshot> serving = published_.hold(0);

@@ -67,10 +67,11 @@ class Snapshot {
   Snapshot(std::shared_ptr<const CompiledTopology> compiled, std::span<const std::uint32_t> numbers,
            GuardPlan guards, std::span<const MappingRecord> mappings)
       : compiled_(std::move(compiled)), guards_(std::move(guards)) {
-    for (CellIndex i = 0; i < numbers.size(); ++i) {
-      cells_.push_back({&guards_.rules(i), numbers[i]});
-      if (numbers[i] >= indexes_.size()) indexes_.resize(numbers[i] + 1, kNoCell);
-      indexes_[numbers[i]] = i;
+    for (const std::uint32_t number : numbers) {
+      const auto i = static_cast<CellIndex>(cells_.size());
+      cells_.push_back({&guards_.rules(i), number});
+      if (number >= indexes_.size()) indexes_.resize(number + 1, kNoCell);
+      indexes_[number] = i;
     }
     for (const MappingRecord& record : mappings) {
       mappings_.add(record.key, hash_bytes(seed(), record.key), record.revision, mapped(record));

@@ -11,7 +11,6 @@ namespace cellroute::command {
 namespace {
 
 using simdjson::dom::element;
-using simdjson::dom::element_type;
 
 // The fields that a request has, each a bit in the set of those seen.
 enum Field : std::uint32_t {

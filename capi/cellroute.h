@@ -32,7 +32,7 @@
  * beyond its size; of a larger one of a later version the unknown tail must be zero where it is
  * read, and is zeroed where it is written. In arrays all struct_sizes equal the first, which is the
  * distance between the elements. cellroute_view, cellroute_profile and cellroute_ticket are values
- * that never grow.
+ * that never grow. What a later CELLROUTE_ABI_VERSION added says since which.
  *
  * Bytes. A cellroute_view is `size` bytes at `data`, which may be NULL where size is 0. Nothing is
  * NUL-terminated or trimmed: a key is 1 to 1,024 bytes of any kind. Names are ASCII, file names
@@ -82,7 +82,7 @@ extern "C" {
 
 /* The interface of this header: the major number in the high 16 bits, which changes with what a
  * program must be changed for, and the minor one, which grows with what is added. */
-#define CELLROUTE_ABI_VERSION 1u
+#define CELLROUTE_ABI_VERSION 2u
 
 /* The library's CELLROUTE_ABI_VERSION. */
 CELLROUTE_API uint32_t cellroute_abi_version(void);
@@ -482,9 +482,12 @@ typedef struct cellroute_cell {
   uint32_t label_count;
   uint32_t reserved;
   cellroute_view id;
-  cellroute_view tier;     /* empty where the topology names none */
-  cellroute_view region;   /* likewise */
-  cellroute_view endpoint; /* the general one; may be empty */
+  cellroute_view tier;       /* empty where the topology names none */
+  cellroute_view region;     /* likewise */
+  cellroute_view endpoint;   /* the general one; may be empty */
+  cellroute_view encryption; /* its level; empty where the topology names none. Since 2 */
+  uint32_t certification_count;
+  uint32_t reserved2;
 } cellroute_cell;
 
 /* CELLROUTE_E_NOT_FOUND: this snapshot has no cell of that number. */
@@ -496,6 +499,11 @@ CELLROUTE_API int32_t cellroute_snapshot_cell(const cellroute_snapshot* snapshot
 CELLROUTE_API int32_t cellroute_snapshot_endpoint(const cellroute_snapshot* snapshot, uint32_t cell,
                                                   cellroute_view resource,
                                                   cellroute_view* endpoint);
+
+/* The cell's index-th certification, from 0. CELLROUTE_E_NOT_FOUND. Since 2. */
+CELLROUTE_API int32_t cellroute_snapshot_certification_at(const cellroute_snapshot* snapshot,
+                                                          uint32_t cell, uint32_t index,
+                                                          cellroute_view* name);
 
 /* The name of the cell's index-th label, from 0. CELLROUTE_E_NOT_FOUND. */
 CELLROUTE_API int32_t cellroute_snapshot_label_at(const cellroute_snapshot* snapshot, uint32_t cell,
@@ -633,8 +641,8 @@ typedef struct cellroute_keys {
   uint32_t reserved; /* 0 */
 } cellroute_keys;
 
-/* Each column has room for count entries or is NULL. Without tickets, what a route reserves in
- * flight is given back when in_flight.deadline has passed. */
+/* Each column has room for count entries or is NULL; so may generation be. Without tickets, what a
+ * route reserves in flight is given back when in_flight.deadline has passed. */
 typedef struct cellroute_answers {
   uint32_t struct_size;
   uint32_t reserved; /* 0 */
@@ -645,6 +653,8 @@ typedef struct cellroute_answers {
   int64_t* retry_after_ns;
   uint8_t* marks;
   cellroute_ticket* tickets;
+  int64_t* timeout_ns;  /* since 2 */
+  uint64_t* generation; /* one, of all decisions; untouched where there are none. Since 2 */
 } cellroute_answers;
 
 /* cellroute_route_batch() and cellroute_locate_batch() by columns. CELLROUTE_E_INVALID_ARGUMENT:

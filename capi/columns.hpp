@@ -58,6 +58,8 @@ inline void write_answer(const Decision& made, const cellroute_answers& answers,
   if (answers.retry_after_ns != nullptr) answers.retry_after_ns[i] = made.retry_after;
   if (answers.marks != nullptr) answers.marks[i] = made.read_only ? CELLROUTE_READ_ONLY : 0;
   if (answers.tickets != nullptr) answers.tickets[i] = ticket_of(made.ticket);
+  if (answers.timeout_ns != nullptr) answers.timeout_ns[i] = made.timeout;
+  if (answers.generation != nullptr) *answers.generation = made.generation;
 }
 
 }  // namespace cellroute::capi

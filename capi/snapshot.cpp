@@ -42,6 +42,7 @@ std::int32_t resolve(const Snapshot& snapshot, const cellroute_profile_names* na
 
 cellroute_cell describe(const CompiledTopology& compiled, CellIndex index, std::uint32_t number) {
   const Cell& cell = compiled.cell(index);
+  const auto& levels = compiled.topology().encryption_levels;
   cellroute_cell made{};
   made.number = number;
   made.state = static_cast<std::uint32_t>(cell.state);
@@ -52,6 +53,9 @@ cellroute_cell describe(const CompiledTopology& compiled, CellIndex index, std::
   made.tier = view(cell.tier);
   made.region = view(cell.region);
   made.endpoint = view(cell.endpoint);
+  made.encryption =
+      view(levels.empty() ? std::string_view("") : levels[compiled.facts(index).encryption]);
+  made.certification_count = static_cast<std::uint32_t>(cell.certifications.size());
   return made;
 }
 
@@ -151,6 +155,19 @@ int32_t cellroute_snapshot_endpoint(const cellroute_snapshot* snapshot, uint32_t
   }
   if (endpoint == nullptr || !capi::sound(resource)) return CELLROUTE_E_NULL;
   *endpoint = capi::view(snapshot->held->endpoint(index, capi::text(resource)));
+  return CELLROUTE_OK;
+}
+
+int32_t cellroute_snapshot_certification_at(const cellroute_snapshot* snapshot, uint32_t cell,
+                                            uint32_t index, cellroute_view* name) {
+  cellroute::CellIndex place = cellroute::kNoCell;
+  if (const std::int32_t code = capi::find(snapshot, cell, place); code != CELLROUTE_OK) {
+    return code;
+  }
+  if (name == nullptr) return CELLROUTE_E_NULL;
+  const auto& certifications = snapshot->held->compiled().cell(place).certifications;
+  if (index >= certifications.size()) return CELLROUTE_E_NOT_FOUND;
+  *name = capi::view(certifications[index]);
   return CELLROUTE_OK;
 }
 

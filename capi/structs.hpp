@@ -16,6 +16,11 @@ inline constexpr std::uint32_t kLargestStruct = 4096;
 // The size with which a struct was first published. It never changes.
 template <class T>
 inline constexpr std::uint32_t kFirstSize = sizeof(T);
+template <>
+inline constexpr std::uint32_t kFirstSize<cellroute_cell> = offsetof(cellroute_cell, encryption);
+template <>
+inline constexpr std::uint32_t kFirstSize<cellroute_answers> = offsetof(cellroute_answers,
+                                                                        timeout_ns);
 
 inline bool all_zero(const unsigned char* from, const unsigned char* to) noexcept {
   while (from != to) {

@@ -11,6 +11,8 @@ typedef struct columns {
   int64_t retry_after_ns[kCount];
   uint8_t marks[kCount];
   cellroute_ticket tickets[kCount];
+  int64_t timeout_ns[kCount];
+  uint64_t generation;
 } columns;
 
 static const char kBytes[] = "abbccc";
@@ -36,6 +38,8 @@ static cellroute_answers* answers_into(columns* to) {
   answers->retry_after_ns = to->retry_after_ns;
   answers->marks = to->marks;
   answers->tickets = to->tickets;
+  answers->timeout_ns = to->timeout_ns;
+  answers->generation = &to->generation;
   return answers;
 }
 
@@ -51,7 +55,9 @@ static void routed(void) {
   for (i = 0; i < kCount; ++i) {
     CHECK(to->cells[i] == cell && to->reasons[i] == 1 && to->statuses[i] == 0);
     CHECK(to->epochs[i] == 0 && to->marks[i] == 0 && to->tickets[i].words[0] == 0);
+    CHECK(to->timeout_ns[i] == INT64_C(30000000000));
   }
+  CHECK(to->generation == 1);
   CHECK_CODE(cellroute_route_keys(router, keys, NOW, answers), CELLROUTE_OK);
   CHECK(to->reasons[1] == 1 && to->reasons[2] == 606 && to->retry_after_ns[2] > 0);
   for (i = 0; i < kCount; ++i) {
@@ -81,6 +87,8 @@ static void each_its_own(void) {
   answers->retry_after_ns = NULL;
   answers->marks = NULL;
   answers->tickets = NULL;
+  answers->timeout_ns = NULL;
+  answers->generation = NULL;
   CHECK_CODE(cellroute_locate_keys(router, keys, NOW, answers), CELLROUTE_OK);
   CHECK(to->cells[0] == number_of(router, "r-us") && to->cells[1] == number_of(router, "r-eu"));
   CHECK(to->reasons[2] == 110);
@@ -137,7 +145,9 @@ static void bad_columns(void) {
   CHECK_CODE(cellroute_route_keys(NULL, keys, NOW, answers), CELLROUTE_E_NULL);
   keys->count = 0;
   keys->offsets = NULL;
+  to->generation = 99;
   CHECK_CODE(cellroute_route_keys(router, keys, NOW, answers), CELLROUTE_OK);
+  CHECK(to->generation == 99);
   free(answers);
   free(to);
   free(keys);

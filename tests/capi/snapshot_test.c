@@ -21,10 +21,13 @@ static void cells(cellroute_snapshot* snapshot) {
   CHECK_TEXT(cell->tier, "retail");
   CHECK_TEXT(cell->region, "us");
   CHECK_TEXT(cell->endpoint, "https://r-us.test");
+  CHECK_TEXT(cell->encryption, "maximum");
   CHECK(cell->capacity == 100 && cell->weight == 1000 && cell->label_count == 2);
+  CHECK(cell->certification_count == 2);
   CHECK_CODE(cellroute_snapshot_cell_at(snapshot, 0, &number), CELLROUTE_OK);
   CHECK_CODE(cellroute_snapshot_cell(snapshot, number, cell), CELLROUTE_OK);
-  CHECK(cell->state == CELLROUTE_CELL_DRAINING);
+  CHECK(cell->state == CELLROUTE_CELL_DRAINING && cell->certification_count == 0);
+  CHECK_TEXT(cell->encryption, "standard");
   CHECK_CODE(cellroute_snapshot_cell_at(snapshot, 4, &number), CELLROUTE_E_NOT_FOUND);
   CHECK_CODE(cellroute_snapshot_cell(snapshot, CELLROUTE_NO_CELL, cell), CELLROUTE_E_NOT_FOUND);
   CHECK_CODE(cellroute_snapshot_find_cell(snapshot, view_of("x"), &found), CELLROUTE_E_NOT_FOUND);
@@ -48,6 +51,18 @@ static void endpoints(cellroute_snapshot* snapshot, uint32_t cell) {
              CELLROUTE_E_NOT_FOUND);
   CHECK_CODE(cellroute_snapshot_endpoint(snapshot, cell, bad_view(), &endpoint), CELLROUTE_E_NULL);
   CHECK_CODE(cellroute_snapshot_endpoint(snapshot, cell, no_view(), NULL), CELLROUTE_E_NULL);
+}
+
+static void certifications(cellroute_snapshot* snapshot, uint32_t cell) {
+  cellroute_view name;
+  CHECK_CODE(cellroute_snapshot_certification_at(snapshot, cell, 0, &name), CELLROUTE_OK);
+  CHECK_TEXT(name, "PCI-DSS");
+  CHECK_CODE(cellroute_snapshot_certification_at(snapshot, cell, 1, &name), CELLROUTE_OK);
+  CHECK_TEXT(name, "SOC2");
+  CHECK_CODE(cellroute_snapshot_certification_at(snapshot, cell, 2, &name), CELLROUTE_E_NOT_FOUND);
+  CHECK_CODE(cellroute_snapshot_certification_at(snapshot, 64, 0, &name), CELLROUTE_E_NOT_FOUND);
+  CHECK_CODE(cellroute_snapshot_certification_at(snapshot, cell, 0, NULL), CELLROUTE_E_NULL);
+  CHECK_CODE(cellroute_snapshot_certification_at(NULL, cell, 0, &name), CELLROUTE_E_NULL);
 }
 
 static void labels(cellroute_snapshot* snapshot, uint32_t cell) {
@@ -190,6 +205,7 @@ void snapshot_test(void) {
   CHECK_CODE(cellroute_snapshot_hold(router, &snapshot, NULL), CELLROUTE_OK);
   cells(snapshot);
   endpoints(snapshot, cell);
+  certifications(snapshot, cell);
   labels(snapshot, cell);
   labels_are_bounded();
   profiles(router, snapshot);

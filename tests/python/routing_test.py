@@ -222,6 +222,13 @@ def test_refresh_serves_a_newer_file(tmp_path) -> None:  # type: ignore[no-untyp
     assert router.generation == 2
 
 
+def test_a_cell_tells_how_it_is_secured(bank: cellroute.Router) -> None:
+    cells = {cell.id: cell for cell in bank.cells()}
+    hnw, retail = cells["hnw-us-east-1"], cells["retail-us-east-1"]
+    assert (hnw.encryption, retail.encryption) == ("maximum", "standard")
+    assert set(hnw.certifications) > set(retail.certifications) == {"SOC2", "PCI-DSS"}
+
+
 def test_explain_changes_nothing(bank: cellroute.Router) -> None:
     explained = bank.explain("cust-1", **RETAIL_EU, now_ns=NOW)
     assert explained["cell"] == "retail-eu-west-1"
@@ -238,5 +245,6 @@ def test_a_batch_decides_as_single_calls_do(keys: list[str | bytes]) -> None:
     batch = router.locate_batch(keys, now_ns=NOW)
     single = [router.locate(key, now_ns=NOW) for key in keys]
     assert batch.cell_ids == [decision.cell for decision in single]
+    assert [bytes(decision) for decision in batch] == [bytes(decision) for decision in single]
     assert batch.reason_names == [decision.reason for decision in single]
     assert [decision.status for decision in batch] == [decision.status for decision in single]

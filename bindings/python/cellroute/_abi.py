@@ -107,7 +107,8 @@ class PublishOptions(Sized):
 class Cell(Sized):
     _fields_ = [("number", c_uint32), ("state", c_uint32), ("weight", c_uint32),
                 ("capacity", c_uint64), ("label_count", c_uint32), ("reserved", c_uint32),
-                ("id", View), ("tier", View), ("region", View), ("endpoint", View)]
+                ("id", View), ("tier", View), ("region", View), ("endpoint", View),
+                ("encryption", View), ("certification_count", c_uint32), ("reserved2", c_uint32)]
 
 
 class ProfileHandle(Structure):
@@ -160,7 +161,8 @@ class Keys(Sized):
 class Answers(Sized):
     _fields_ = [("reserved", c_uint32), ("cells", c_void_p), ("statuses", c_void_p),
                 ("reasons", c_void_p), ("epochs", c_void_p), ("retry_after_ns", c_void_p),
-                ("marks", c_void_p), ("tickets", c_void_p)]
+                ("marks", c_void_p), ("tickets", c_void_p), ("timeout_ns", c_void_p),
+                ("generation", c_void_p)]
 
 
 class Outcome(Sized):
@@ -212,6 +214,7 @@ PROTOTYPES: dict[str, tuple[list[Any], Any]] = {
     "snapshot_find_cell": ([P, View, POINTER(c_uint32)], c_int32),
     "snapshot_cell": ([P, c_uint32, POINTER(Cell)], c_int32),
     "snapshot_endpoint": ([P, c_uint32, View, POINTER(View)], c_int32),
+    "snapshot_certification_at": ([P, c_uint32, c_uint32, POINTER(View)], c_int32),
     "snapshot_label_at": ([P, c_uint32, c_uint32, POINTER(View)], c_int32),
     "snapshot_label": ([P, c_uint32, View, View, P, c_size_t, POINTER(c_size_t)], c_int32),
     "router_profile": ([P, POINTER(ProfileNames), POINTER(ProfileHandle), E], c_int32),

@@ -19,6 +19,7 @@ COLUMNS = (
     ("tickets", ctypes.sizeof(Ticket), "", ""),
     ("epochs", 8, "Q", "uint64"),
     ("retry_after_ns", 8, "q", "int64"),
+    ("timeout_ns", 8, "q", "int64"),
     ("cells", 4, "I", "uint32"),
     ("reasons", 2, "H", "uint16"),
     ("statuses", 1, "B", "uint8"),
@@ -31,8 +32,7 @@ class Decisions:
     """A decision a key, in order, as columns of numbers: numpy arrays, memoryviews without it.
 
     `cells` (a cell's number, or NO_CELL), `statuses`, `reasons`, `epochs`, `retry_after_ns`,
-    `marks`; and the `generation` that decided. An element, decisions[i], is a Decision, of which the
-    library does not tell `timeout_ns`: it is 0.
+    `timeout_ns`, `marks`; and the `generation` that decided. An element, decisions[i], is a Decision.
     """
 
     cells: Any
@@ -40,6 +40,7 @@ class Decisions:
     reasons: Any
     epochs: Any
     retry_after_ns: Any
+    timeout_ns: Any
     marks: Any
 
     def __init__(self, router: Path, keys: Keys) -> None:
@@ -57,7 +58,13 @@ class Decisions:
             elif format:
                 setattr(self, name, memoryview(block)[offset : offset + count * width].cast(format))
             offset += count * width
-        self.generation = 0
+        self._generation = ctypes.c_uint64()
+        answers.generation = ctypes.addressof(self._generation)
+
+    @property
+    def generation(self) -> int:
+        """0 where there is no key."""
+        return self._generation.value
 
     @property
     def stale(self) -> bool:
@@ -76,7 +83,8 @@ class Decisions:
         decision = Decision(
             ctypes.sizeof(Decision), int(self.statuses[index]), int(self.reasons[index]),
             int(self.cells[index]), int(self.marks[index]), 0, int(self.epochs[index]),
-            self.generation, int(self.retry_after_ns[index]), 0, self._tickets[index],
+            self.generation, int(self.retry_after_ns[index]), int(self.timeout_ns[index]),
+            self._tickets[index],
         )
         decision._router, decision.key = self._router, self._keys[index]
         return decision

@@ -210,7 +210,6 @@ class Path:
                 break
             self._renew(profile)
         self._spare.append(slot)
-        decisions.generation = struct.profile.generation
         return decisions
 
     def _take_spare(self) -> Slot:

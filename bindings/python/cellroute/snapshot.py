@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from typing import Callable
 
 from ._abi import Cell as CellStruct
 from ._abi import View, lib
@@ -14,7 +15,8 @@ STATES = ("ACTIVE", "DRAINING", "OFFLINE")
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of one generation. `weight` is in thousandths, `capacity` 0 where it is unknown."""
+    """A cell of one generation. `weight` is in thousandths, `capacity` 0 where it is unknown,
+    `encryption` empty where the topology names no levels."""
 
     number: int
     id: str
@@ -24,6 +26,8 @@ class Cell:
     state: str
     weight: int
     capacity: int
+    encryption: str
+    certifications: tuple[str, ...]
 
 
 class Snapshot:
@@ -43,6 +47,7 @@ class Snapshot:
         return Cell(
             cell.number, text_of(cell.id), text_of(cell.tier), text_of(cell.region),
             text_of(cell.endpoint), STATES[cell.state], cell.weight, cell.capacity,
+            text_of(cell.encryption), tuple(self._texts(lib.snapshot_certification_at, number)),
         )
 
     def cells(self) -> list[Cell]:
@@ -75,16 +80,18 @@ class Snapshot:
     def labels(self, number: int, key: bytes) -> dict[str, str]:
         names = self._label_names.get(number)
         if names is None:
-            names = self._label_names[number] = self._names(number)
+            names = [name.encode() for name in self._texts(lib.snapshot_label_at, number)]
+            self._label_names[number] = names
         return {name.decode(): self._label(number, name, key) for name in names}
 
     def _label(self, number: int, name: bytes, key: bytes) -> str:
         text = sized_text(lib.snapshot_label, self._handle.address, number, view_of(name), view_of(key))
         return text.decode()
 
-    def _names(self, number: int) -> list[bytes]:
-        names: list[bytes] = []
+    def _texts(self, text_at: Callable[..., int], number: int) -> list[str]:
+        """All that a function of the form text_at(snapshot, cell, index, &view) lists."""
+        texts: list[str] = []
         view = View()
-        while lib.snapshot_label_at(self._handle.address, number, len(names), view) >= 0:
-            names.append(text_of(view).encode())
-        return names
+        while text_at(self._handle.address, number, len(texts), view) >= 0:
+            texts.append(text_of(view))
+        return texts

@@ -82,18 +82,17 @@ def each(route: Callable[[str], object]) -> Callable[[], object]:
 def bare_call() -> Callable[[], object]:
     """The least that ctypes lets a call of this shape cost: everything made beforehand."""
     from cellroute._abi import lib
-    from cellroute.decision import Decision
+    from cellroute.decision import SIZE, Decision
     from cellroute.requests import Slot
 
     router = cellroute.Router(cellroute.Topology.from_bytes(TOPOLOGY))
-    slot, decision = Slot(0), Decision(struct_size=ctypes.sizeof(Decision))
+    slot, decision = Slot(router._handle.address or 0, 0), Decision(struct_size=SIZE)
+    slot.answer_into(decision)
     router._renew(router._nameless)
     slot.request.profile = router._nameless._handle
     slot.buffer.value, slot.request.key_size = KEYS[0].encode(), len(KEYS[0])
-    slot.now.value = time.time_ns()
-    arguments = (router._reference, slot.reference, slot.now, ctypes.byref(decision))
-    locate = lib.locate
-    return each(lambda _: locate(*arguments))
+    slot.call.now_ns = time.time_ns()
+    return each(lambda _: lib.locate_call(slot.reference))
 
 
 def routing() -> dict[str, Callable[[], object]]:

@@ -13,7 +13,7 @@
  * RULES, for all that is declared below
  *
  * Codes. A function that can fail returns int32_t: CELLROUTE_OK, a positive code that is an answer
- * of its own (CELLROUTE_UNCHANGED, CELLROUTE_ABSENT), or a negative error. An error at or below
+ * of its own (CELLROUTE_UNCHANGED and its like), or a negative error. An error at or below
  * CELLROUTE_FATAL says that the program is at fault or the library is: do not try again. Each
  * function lists its codes; all may return besides CELLROUTE_E_NULL (a pointer that must not be
  * NULL is), CELLROUTE_E_WRONG_HANDLE (a handle of another type, or none), CELLROUTE_E_INTERNAL, and
@@ -100,6 +100,7 @@ CELLROUTE_API const char* cellroute_version_string(void);
 #define CELLROUTE_OK 0
 #define CELLROUTE_UNCHANGED 1 /* refresh: the file holds what serves */
 #define CELLROUTE_ABSENT 2    /* store_get: the key has no record in force */
+#define CELLROUTE_DENIED 3    /* route_call, locate_call: the decision's status is not OK */
 
 #define CELLROUTE_E_INVALID_ARGUMENT (-1) /* input breaks a rule; the text says which and where */
 #define CELLROUTE_E_NOT_FOUND (-2)        /* the thing named does not exist */
@@ -623,6 +624,22 @@ CELLROUTE_API int32_t cellroute_locate(cellroute_router* router, const cellroute
 CELLROUTE_API int32_t cellroute_locate_batch(cellroute_router* router,
                                              const cellroute_request* requests, uint64_t count,
                                              int64_t now_ns, cellroute_decision* decisions);
+
+/* What cellroute_route() takes as one struct, which a host keeps and fills anew: for languages in
+ * which each argument of a call costs. Since 2. */
+typedef struct cellroute_call {
+  uint32_t struct_size;
+  uint32_t reserved; /* 0 */
+  cellroute_router* router;
+  const cellroute_request* request;
+  int64_t now_ns;
+  cellroute_decision* decision;
+} cellroute_call;
+
+/* cellroute_route() and cellroute_locate(). CELLROUTE_OK where the decision's status is OK, else
+ * CELLROUTE_DENIED, so that a caller need not read the struct for that. */
+CELLROUTE_API int32_t cellroute_route_call(const cellroute_call* call);
+CELLROUTE_API int32_t cellroute_locate_call(const cellroute_call* call);
 
 /* Many keys that share the rest of their request, as columns: made for Arrow, numpy and FFIs. */
 typedef struct cellroute_keys {

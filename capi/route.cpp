@@ -51,6 +51,18 @@ template <bool kReserve>
   return CELLROUTE_OK;
 }
 
+template <bool kReserve>
+[[gnu::always_inline]] inline std::int32_t decide_call(const cellroute_call* call) noexcept {
+  cellroute_call room;
+  if (const std::int32_t code = read_struct(call, room); code != CELLROUTE_OK) return code;
+  if (call->reserved != 0) [[unlikely]]
+    return CELLROUTE_E_INVALID_ARGUMENT;
+  const std::int32_t code =
+      decide<kReserve>(call->router, call->request, call->now_ns, call->decision);
+  const bool denied = code == CELLROUTE_OK && call->decision->status != CELLROUTE_STATUS_OK;
+  return denied ? CELLROUTE_DENIED : code;
+}
+
 // Whether all of a batch can be read and written, so that no error comes half-way.
 std::int32_t check_batch(const cellroute_request* requests, std::uint64_t count,
                          const cellroute_decision* decisions) noexcept {
@@ -154,6 +166,14 @@ namespace capi = cellroute::capi;
                                           const cellroute_request* request, int64_t now_ns,
                                           cellroute_decision* decision) {
   return capi::decide<false>(router, request, now_ns, decision);
+}
+
+[[gnu::flatten]] int32_t cellroute_route_call(const cellroute_call* call) {
+  return capi::decide_call<true>(call);
+}
+
+[[gnu::flatten]] int32_t cellroute_locate_call(const cellroute_call* call) {
+  return capi::decide_call<false>(call);
 }
 
 int32_t cellroute_route_batch(cellroute_router* router, const cellroute_request* requests,

@@ -55,6 +55,41 @@ static void decisions(void) {
   cellroute_router_destroy(router);
 }
 
+static void calls_as_one_struct(void) {
+  cellroute_router* router = serving(1, "  in_flight: {per_cell: 1}\n");
+  cellroute_request* request = request_of(router, "k");
+  cellroute_decision* decision = NEW(cellroute_decision);
+  cellroute_call* call = NEW(cellroute_call);
+  call->router = router;
+  call->request = request;
+  call->now_ns = NOW;
+  call->decision = decision;
+  CHECK_CODE(cellroute_locate_call(call), CELLROUTE_OK);
+  CHECK(decision->reason == 1 && decision->cell == number_of(router, "r-us"));
+  CHECK_CODE(cellroute_route_call(call), CELLROUTE_OK);
+  CHECK(decision->reason == 1 && decision->ticket.words[0] != 0);
+  CHECK_CODE(cellroute_route_call(call), CELLROUTE_DENIED);
+  CHECK(decision->reason == 606);
+  call->reserved = 1;
+  CHECK_CODE(cellroute_route_call(call), CELLROUTE_E_INVALID_ARGUMENT);
+  call->reserved = 0;
+  call->decision = NULL;
+  CHECK_CODE(cellroute_route_call(call), CELLROUTE_E_NULL);
+  call->decision = decision;
+  call->request = NULL;
+  CHECK_CODE(cellroute_locate_call(call), CELLROUTE_E_NULL);
+  call->request = request;
+  call->router = NULL;
+  CHECK_CODE(cellroute_locate_call(call), CELLROUTE_E_NULL);
+  call->struct_size = 8;
+  CHECK_CODE(cellroute_route_call(call), CELLROUTE_E_STRUCT_SIZE);
+  CHECK_CODE(cellroute_route_call(NULL), CELLROUTE_E_NULL);
+  free(call);
+  free(request);
+  free(decision);
+  cellroute_router_destroy(router);
+}
+
 static void stale_profiles(void) {
   cellroute_router* router = serving(1, "");
   cellroute_topology* next = topology_of(2, "");
@@ -252,6 +287,7 @@ static void explanations(void) {
 void route_test(void) {
   nothing_published();
   decisions();
+  calls_as_one_struct();
   stale_profiles();
   bad_requests();
   larger_decisions();

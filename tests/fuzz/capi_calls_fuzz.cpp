@@ -158,7 +158,8 @@ class Host {
     cellroute_decision& decision = decisions_[call.a % decisions_.size()];
     decision.struct_size = call.b == 254 ? call.c % sizeof decision : sizeof decision;
     if (call.kind % 2) {
-      cellroute_route(router_, &request, now_, &decision);
+      const cellroute_call all = {sizeof all, 0, router_, &request, now_, &decision};
+      cellroute_route_call(&all);
     } else {
       cellroute_locate_batch(router_, &request, 1, now_, &decision);
     }

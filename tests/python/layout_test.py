@@ -32,6 +32,7 @@ STRUCTS = [
     (_abi.Ticket, "ticket", {}),
     (_abi.DecisionStruct, "decision",
      {"status_number": "status", "reason_number": "reason", "cell_number": "cell"}),
+    (_abi.Call, "call", {}),
     (_abi.Keys, "keys", {}),
     (_abi.Answers, "answers", {}),
     (_abi.Outcome, "outcome", {}),

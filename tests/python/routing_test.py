@@ -39,6 +39,25 @@ def test_a_decision_outlives_later_calls_and_its_router(financial: cellroute.Top
     assert first.labels["schema"] == "customer_cust-1"
 
 
+def test_decisions_that_are_kept_stay_as_they_were() -> None:
+    router = cellroute.Router(two_cells())
+    profile, keys = router.profile(), [f"customer-{number}" for number in range(100)]
+    cells = [router.locate(key, profile, NOW).cell for key in keys]
+    assert set(cells) == {"a", "b"}
+    kept = [router.route(key, profile, NOW) for key in keys]
+    assert [(decision.key.decode(), decision.cell) for decision in kept] == list(zip(keys, cells))
+
+
+def test_the_memory_of_a_decision_that_nobody_kept_is_used_again() -> None:
+    router = cellroute.Router(two_cells())
+    profile = router.profile()
+    first = router.route("a", profile, NOW)
+    second = router.route("b", profile, NOW)
+    forgotten = id(second)
+    del second
+    assert id(router.route("c", profile, NOW)) == forgotten != id(first)
+
+
 def test_str_is_utf_8(bank: cellroute.Router) -> None:
     retail = bank.profile(tier="hnw", region="us-east-1")
     assert bank.explain("Zoë", retail)["steps"] == bank.explain("Zoë".encode(), retail)["steps"]

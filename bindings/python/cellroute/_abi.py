@@ -151,6 +151,11 @@ class DecisionStruct(Structure):
                 ("timeout_ns", c_int64), ("ticket", Ticket)]
 
 
+class Call(Sized):
+    _fields_ = [("reserved", c_uint32), ("router", c_void_p), ("request", c_void_p),
+                ("now_ns", c_int64), ("decision", c_void_p)]
+
+
 class Keys(Sized):
     _fields_ = [("lane", c_uint32), ("count", c_uint64), ("bytes", c_void_p),
                 ("byte_count", c_uint64), ("offsets", c_void_p), ("profile", ProfileHandle),
@@ -230,7 +235,7 @@ PROTOTYPES: dict[str, tuple[list[Any], Any]] = {
 # These take less time than letting other threads run would, and neither block nor call back. Without
 # argument types: converting arguments would cost more than the call. They are given what byref()
 # makes, and c_int64, alone.
-QUICK = ("route", "locate", "report")
+QUICK = ("route_call", "locate_call", "report")
 
 
 class Functions:

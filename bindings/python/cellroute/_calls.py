@@ -85,6 +85,8 @@ def sized_text(function: Callable[..., int], *before: Any, after: tuple[Any, ...
 class Handle:
     """Owns a handle of the library. Freed with its last reference, so by no thread too early."""
 
+    kept: object = None  # what must live as long as the handle
+
     def __init__(self, address: int | None, destroy: Callable[[int], None]) -> None:
         self.address = address
         self._destroy = destroy

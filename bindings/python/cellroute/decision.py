@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from ctypes import byref
-from typing import TYPE_CHECKING
+from ctypes import byref, sizeof
 
 from ._abi import NO_CELL, READ_ONLY, DecisionStruct
+from .cell_names import CellNames
 from .reasons import REASONS, STATUSES
-
-if TYPE_CHECKING:
-    from .path import Path
 
 
 class Decision(DecisionStruct):
@@ -21,8 +18,8 @@ class Decision(DecisionStruct):
     `reason_number`.
     """
 
-    __slots__ = ("_router", "key")
-    _router: Path
+    __slots__ = ("_names", "key")
+    _names: CellNames
     key: bytes
     epoch: int
     generation: int
@@ -68,7 +65,7 @@ class Decision(DecisionStruct):
         known but may not serve."""
         if self.cell_number == NO_CELL:
             return None
-        return self._router._cell_id(self.cell_number, self.generation)
+        return self._names.id(self.cell_number, self.generation)
 
     @property
     def retry_after_s(self) -> int:
@@ -79,14 +76,14 @@ class Decision(DecisionStruct):
         """Where to call the cell for `resource`, its general endpoint where it has none of its own."""
         if self.cell_number == NO_CELL:
             return None
-        return self._router._snapshot_of(self.generation).endpoint(self.cell_number, resource)
+        return self._names.snapshot(self.generation).endpoint(self.cell_number, resource)
 
     @property
     def labels(self) -> dict[str, str]:
         """The cell's labels with {cell} and {key} expanded, escaped and bounded."""
         if self.cell_number == NO_CELL:
             return {}
-        return self._router._snapshot_of(self.generation).labels(self.cell_number, self.key)
+        return self._names.snapshot(self.generation).labels(self.cell_number, self.key)
 
     def _ticket_reference(self) -> object:
         return byref(self, DecisionStruct.ticket.offset)
@@ -94,3 +91,6 @@ class Decision(DecisionStruct):
     def __repr__(self) -> str:
         cell = f" {self.cell}" if self.cell_number != NO_CELL else ""
         return f"<cellroute.Decision {self.status} {self.reason}{cell} epoch {self.epoch}>"
+
+
+SIZE = sizeof(Decision)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import Any, Iterator
 
 from ._abi import NO_CELL, PROFILE_STALE, Answers, Ticket
-from .decision import Decision
 from . import optional
+from .cell_names import CellNames
+from .decision import SIZE, Decision
 from .keys import Keys
 from .reasons import REASONS, STATUSES
-
-if TYPE_CHECKING:
-    from .path import Path
 
 # The columns of one block, widest first, so that each is aligned: name, bytes, format, numpy's type.
 COLUMNS = (
@@ -43,9 +41,9 @@ class Decisions:
     timeout_ns: Any
     marks: Any
 
-    def __init__(self, router: Path, keys: Keys) -> None:
+    def __init__(self, names: CellNames, keys: Keys) -> None:
         """For Router.route_batch()."""
-        self._router, self._keys = router, keys
+        self._names, self._keys = names, keys
         count, numpy, offset = len(keys), optional.numpy(), 0
         block = bytearray(count * WIDTH + 1)  # never empty, so that it has an address
         self._tickets = (Ticket * count).from_buffer(block)
@@ -81,12 +79,12 @@ class Decisions:
             raise IndexError(f"there are {len(self)} decisions, none has the index {index}")
         index %= len(self)
         decision = Decision(
-            ctypes.sizeof(Decision), int(self.statuses[index]), int(self.reasons[index]),
+            SIZE, int(self.statuses[index]), int(self.reasons[index]),
             int(self.cells[index]), int(self.marks[index]), 0, int(self.epochs[index]),
             self.generation, int(self.retry_after_ns[index]), int(self.timeout_ns[index]),
             self._tickets[index],
         )
-        decision._router, decision.key = self._router, self._keys[index]
+        decision._names, decision.key = self._names, self._keys[index]
         return decision
 
     def __iter__(self) -> Iterator[Decision]:
@@ -96,7 +94,7 @@ class Decisions:
     def cell_ids(self) -> list[str | None]:
         """The cells' ids, None where there is no cell."""
         numbers = self.cells.tolist()
-        names = {n: self._router._cell_id(n, self.generation) for n in set(numbers) if n != NO_CELL}
+        names = {n: self._names.id(n, self.generation) for n in set(numbers) if n != NO_CELL}
         return [names.get(number) for number in numbers]
 
     @property

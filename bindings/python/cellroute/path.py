@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Callable, Sequence, TypedDict
 
-from ._abi import PROFILE_STALE, Keys as KeysStruct
-from ._abi import lib
+from ._abi import NO_CELL, PROFILE_STALE, lib
+from ._abi import Keys as KeysStruct
 from ._calls import Handle, as_bytes, call, check, view_of
 from .assignment import Mapping
-from .decision import Decision
+from .cell_names import CellNames
+from .decision import SIZE, Decision
 from .decisions import Decisions
 from .errors import NoSnapshotError, UnknownNameError
 from .keys import KeyList, pack_keys
 from .profile import Names, Profile
 from .reasons import REASONS
-from .requests import Prepared, Slot, access_number, outcome_of
-from .snapshot import Snapshot
+from .requests import KEY_SIZE, NOW, Slot, access_number, outcome_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_SIZE = ctypes.sizeof(Decision)
-_route, _locate, _report = lib.route, lib.locate, lib.report
+_route, _locate, _report = lib.route_call, lib.locate_call, lib.report
 _byref, _time_ns = ctypes.byref, time.time_ns
+# How many refer to a decision that only route() still has: its slot's list, its own variable, and
+# the argument of the call that counts.
+_NOBODY_ELSE = 3
+_references: Callable[[object], int] = getattr(sys, "getrefcount", lambda _: _NOBODY_ELSE + 1)
 NO_SNAPSHOT = 609
 MOST_PROFILES = 1024  # kept by name; callers may make names up
 MOST_RENEWALS = 16  # of a profile in one call, while others publish
@@ -57,15 +61,15 @@ class Path:
         self._handle = handle
         self._reference = _byref(ctypes.c_char.from_address(handle.address or 0))
         self._lanes = lanes
-        # Requests not in use. Taking one is atomic, so a call has its own, also in a signal handler.
-        self._slots: list[Prepared] = []
+        self._names = CellNames(handle)
+        # Slots not in use, each with all that a call needs of it, in a list that is quicker than a
+        # look-up each. Taking one is atomic, so a call has its own, also in a signal handler.
+        self._slots: list[list[Any]] = []
         self._spare: list[Slot] = []  # for requests with choices, which need all of a slot filled
-        self._fast = (self._slots.pop, self._slots.append, self._reference)
+        self._fast = (self._slots.pop, self._slots.append)
         self._made = 0
         self._nameless = Profile("", "", (), "")
         self._profiles: dict[tuple[str, str, tuple[str, ...], str], Profile] = {}
-        self._snapshots: tuple[Snapshot, ...] = ()
-        self._cell_ids: dict[int, str] = {}
 
     def route(
         self, key: str | bytes, profile: Profile | None = None, now_ns: int | None = None,
@@ -82,30 +86,30 @@ class Path:
         if profile is None:
             profile = self._nameless
         data = key.encode() if type(key) is str else as_bytes(key)
-        take, give_back, router = self._fast
+        take, give_back = self._fast
         try:
             prepared = take()
-            slot, request, reference, buffer, now = prepared
+            slot, words, reference, buffer, decision = prepared
             buffer.value = data
         except (IndexError, ValueError):  # all prepared ones are taken, or too long a key
-            self._slots.append(self._new_slot().prepared)
+            self._slots.append(self._prepared())
             return self._decide(_route, data, profile, now_ns)
-        request.key_size = len(data)
+        if _references(decision) != _NOBODY_ELSE:  # its caller has kept it
+            prepared[4] = decision = self._empty_decision(data)
+            slot.answer_into(decision)
+        words[KEY_SIZE] = len(data)
         handle = profile._handle
         if handle is not slot.handle:
-            request.profile = slot.handle = handle
-        now.value = _time_ns() if now_ns is None else now_ns
-        decision = Decision()
-        decision.struct_size = _SIZE
-        code = _route(router, reference, now, _byref(decision))
-        give_back(prepared)
-        decision._router = self
+            slot.request.profile = slot.handle = handle
+        words[NOW] = _time_ns() if now_ns is None else now_ns
+        code = _route(reference)
         decision.key = data
-        if code:
+        give_back(prepared)
+        if code:  # an error, or a status other than OK
             check(code, what="routing")
-        if decision.reason_number == PROFILE_STALE:
-            return self._decide(_route, data, profile, now_ns)
-        return decision
+            if decision.reason_number == PROFILE_STALE:
+                return self._decide(_route, data, profile, now_ns)
+        return decision  # type: ignore[no-any-return]
 
     def locate(
         self, key: str | bytes, profile: Profile | None = None, now_ns: int | None = None,
@@ -126,14 +130,14 @@ class Path:
         slot.fill(data, risk, access, resource, tried, mapping)
         slot.request.lane = slot.lane if lane is None else lane
         decision = self._empty_decision(data)
+        slot.answer_into(decision)
         try:
             if profile is None:
                 profile = self._profile_of(tier, region, flags, plan)
             for _ in range(MOST_RENEWALS):
                 slot.request.profile = profile._handle
-                slot.now.value = _time_ns() if now_ns is None else now_ns
-                code = decide(self._reference, slot.reference, slot.now, _byref(decision))
-                check(code, what="routing")
+                slot.words[NOW] = _time_ns() if now_ns is None else now_ns
+                check(decide(slot.reference), what="routing")
                 if decision.reason_number != PROFILE_STALE:
                     break
                 self._renew(profile)
@@ -196,7 +200,7 @@ class Path:
         access: str, resource: str, lane: int | None, now_ns: int | None,
     ) -> Decisions:
         packed, name = pack_keys(keys), as_bytes(resource)
-        decisions = Decisions(self, packed)
+        decisions = Decisions(self._names, packed)
         slot = self._take_spare()
         struct = KeysStruct(
             lane=slot.lane if lane is None else lane, count=len(packed), bytes=packed.data_address,
@@ -220,7 +224,12 @@ class Path:
 
     def _new_slot(self) -> Slot:
         self._made += 1
-        return Slot((self._made - 1) % self._lanes)
+        return Slot(self._handle.address or 0, (self._made - 1) % self._lanes)
+
+    def _prepared(self) -> list[Any]:
+        slot, decision = self._new_slot(), self._empty_decision(b"")
+        slot.answer_into(decision)
+        return [slot, slot.words, slot.reference, slot.buffer, decision]
 
     def _profile_of(self, tier: str, region: str, flags: Sequence[str], plan: str) -> Profile:
         names = (tier, region, tuple(flags), plan)
@@ -246,22 +255,6 @@ class Path:
         return decision
 
     def _empty_decision(self, key: bytes) -> Decision:
-        decision = Decision(struct_size=_SIZE, cell_number=0xFFFFFFFF)
-        decision._router, decision.key = self, key
+        decision = Decision(struct_size=SIZE, cell_number=NO_CELL)
+        decision._names, decision.key = self._names, key
         return decision
-
-    def _snapshot_of(self, generation: int) -> Snapshot:
-        """What served that generation; where it has gone, what serves now."""
-        for snapshot in self._snapshots:
-            if snapshot.generation == generation:
-                return snapshot
-        serving = Snapshot(self._handle.address or 0)
-        self._snapshots = (serving, *self._snapshots[:1])
-        return serving
-
-    def _cell_id(self, number: int, generation: int) -> str:
-        """Numbers are never reused, so an id once known stays."""
-        name = self._cell_ids.get(number)
-        if name is None:
-            name = self._cell_ids[number] = self._snapshot_of(generation).cell(number).id
-        return name

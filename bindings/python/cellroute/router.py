@@ -40,8 +40,10 @@ class Router(Path):
         `memory`, a writable buffer for the guards of at least memory_size() bytes, aligned to 64,
         zero at first, which processes may share. Publishes `topology`."""
         options = router_options(cells, lanes, limiter_entries, guard_seed)
-        self._memory = None if memory is None else lend(options, memory)
-        super().__init__(made(lib.router_create, lib.router_destroy, options), lanes or 1)
+        lent = None if memory is None else lend(options, memory)
+        handle = made(lib.router_create, lib.router_destroy, options)
+        handle.kept = lent
+        super().__init__(handle, lanes or 1)
         if topology is not None:
             self.publish(topology)
 
@@ -162,7 +164,7 @@ class Router(Path):
         tried: Sequence[int], mapping: Mapping | None,
     ) -> Slot:
         self._renew(profile)
-        slot = Slot(0)
+        slot = Slot(0, 0)
         slot.fill(key, risk, access, resource, tried, mapping)
         slot.request.profile = profile._handle
         return slot

@@ -648,14 +648,16 @@ typedef struct cellroute_keys {
   uint64_t count;
   const char* bytes; /* the keys, one behind the other */
   uint64_t byte_count;
-  const int64_t* offsets;    /* count + 1 of them, rising: key i is [offsets[i], offsets[i + 1]) */
+  const int64_t* offsets;    /* count + 1 of them, rising: key i is [offsets[i], offsets[i + 1]);
+                                NULL where they have a width */
   cellroute_profile profile; /* of all keys, where `profiles` is NULL */
   const cellroute_profile* profiles; /* one a key, or NULL */
   const cellroute_mapping* mappings; /* one a key, or NULL */
   cellroute_view resource;
   double risk;
   uint32_t access;
-  uint32_t reserved; /* 0 */
+  uint32_t width; /* not 0: key i is the width bytes from i * width on, without the NULs at its end.
+                     Since 2 */
 } cellroute_keys;
 
 /* Each column has room for count entries or is NULL; so may generation be. Without tickets, what a
@@ -675,7 +677,8 @@ typedef struct cellroute_answers {
 } cellroute_answers;
 
 /* cellroute_route_batch() and cellroute_locate_batch() by columns. CELLROUTE_E_INVALID_ARGUMENT:
- * offsets that fall or reach beyond byte_count. Nothing is decided on an error. */
+ * offsets that fall, offsets or a width that reach beyond byte_count, or both of them. Nothing is
+ * decided on an error. */
 CELLROUTE_API int32_t cellroute_route_keys(cellroute_router* router, const cellroute_keys* keys,
                                            int64_t now_ns, const cellroute_answers* answers);
 CELLROUTE_API int32_t cellroute_locate_keys(cellroute_router* router, const cellroute_keys* keys,
@@ -799,7 +802,7 @@ CELLROUTE_API void cellroute_picker_destroy(cellroute_picker* picker);
 CELLROUTE_API int32_t cellroute_picker_pick(const cellroute_picker* picker, cellroute_view key,
                                             uint32_t* member);
 
-/* The same for many keys, as in cellroute_keys, of which bytes and offsets count. */
+/* The same for many keys, as in cellroute_keys, of which bytes, offsets and width count. */
 CELLROUTE_API int32_t cellroute_picker_pick_keys(const cellroute_picker* picker,
                                                  const cellroute_keys* keys, uint32_t* members);
 

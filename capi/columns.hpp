@@ -8,19 +8,28 @@
 
 namespace cellroute::capi {
 
-// Offsets first: everything else goes by them.
-inline std::int32_t check_offsets(const cellroute_keys& keys) noexcept {
-  if (keys.count == 0) return CELLROUTE_OK;
-  if (keys.offsets == nullptr || (keys.bytes == nullptr && keys.byte_count != 0)) {
-    return CELLROUTE_E_NULL;
-  }
+inline bool offsets_rise_within(const cellroute_keys& keys) noexcept {
   std::int64_t last = 0;
   bool rising = keys.count < SIZE_MAX;
   for (std::uint64_t i = 0; i <= keys.count && rising; ++i) {
     rising = keys.offsets[i] >= last;
     last = keys.offsets[i];
   }
-  const bool ok = rising && static_cast<std::uint64_t>(last) <= keys.byte_count;
+  return rising && static_cast<std::uint64_t>(last) <= keys.byte_count;
+}
+
+// Where the keys are, first: everything else goes by that.
+inline std::int32_t check_places(const cellroute_keys& keys) noexcept {
+  if (keys.count == 0) return CELLROUTE_OK;
+  if (keys.bytes == nullptr && keys.byte_count != 0) return CELLROUTE_E_NULL;
+  bool ok = false;
+  if (keys.width != 0) {
+    ok = keys.offsets == nullptr && keys.count <= keys.byte_count / keys.width;
+  } else if (keys.offsets == nullptr) {
+    return CELLROUTE_E_NULL;
+  } else {
+    ok = offsets_rise_within(keys);
+  }
   return ok ? CELLROUTE_OK : CELLROUTE_E_INVALID_ARGUMENT;
 }
 
@@ -39,12 +48,18 @@ inline std::int32_t read_keys(const cellroute_keys*& keys, cellroute_keys& room)
   std::int32_t code = read_struct(keys, room);
   if (code != CELLROUTE_OK) return code;
   if (!sound(keys->resource)) return CELLROUTE_E_NULL;
-  if (keys->access > CELLROUTE_READ || keys->reserved != 0) return CELLROUTE_E_INVALID_ARGUMENT;
-  code = check_offsets(*keys);
+  if (keys->access > CELLROUTE_READ) return CELLROUTE_E_INVALID_ARGUMENT;
+  code = check_places(*keys);
   return code == CELLROUTE_OK ? check_mappings(*keys) : code;
 }
 
+inline std::string_view unpadded(const char* bytes, std::size_t size) noexcept {
+  while (size != 0 && bytes[size - 1] == '\0') --size;
+  return {bytes, size};
+}
+
 inline std::string_view key_of(const cellroute_keys& keys, std::uint64_t i) noexcept {
+  if (keys.width != 0) return unpadded(keys.bytes + i * keys.width, keys.width);
   const auto from = static_cast<std::size_t>(keys.offsets[i]);
   return {keys.bytes + from, static_cast<std::size_t>(keys.offsets[i + 1]) - from};
 }

@@ -110,6 +110,42 @@ static void each_its_own(void) {
   cellroute_router_destroy(router);
 }
 
+static void of_one_width(void) {
+  int i = 0;
+  static const char kPadded[] = "a\0\0bb\0ccc\0\0\0";
+  cellroute_router* router = serving(1, "");
+  cellroute_keys* keys = keys_of(router);
+  columns* to = malloc(sizeof *to);
+  columns* padded = malloc(sizeof *padded);
+  cellroute_answers* answers = answers_into(to);
+  CHECK_CODE(cellroute_locate_keys(router, keys, NOW, answers), CELLROUTE_OK);
+  free(answers);
+  answers = answers_into(padded);
+  keys->bytes = kPadded;
+  keys->byte_count = 12;
+  keys->width = 3;
+  CHECK_CODE(cellroute_locate_keys(router, keys, NOW, answers), CELLROUTE_E_INVALID_ARGUMENT);
+  keys->offsets = NULL;
+  CHECK_CODE(cellroute_locate_keys(router, keys, NOW, answers), CELLROUTE_OK);
+  for (; i < kCount; ++i) {
+    CHECK(padded->cells[i] == to->cells[i] && padded->reasons[i] == 1);
+  }
+  keys->bytes = kPadded + 3; /* the last is empty */
+  keys->byte_count = 9;
+  CHECK_CODE(cellroute_locate_keys(router, keys, NOW, answers), CELLROUTE_OK);
+  CHECK(padded->reasons[1] == 1 && padded->reasons[2] == 100);
+  keys->byte_count = 8;
+  CHECK_CODE(cellroute_locate_keys(router, keys, NOW, answers), CELLROUTE_E_INVALID_ARGUMENT);
+  keys->width = 0xffffffff;
+  keys->count = UINT64_C(0x100000001);
+  CHECK_CODE(cellroute_locate_keys(router, keys, NOW, answers), CELLROUTE_E_INVALID_ARGUMENT);
+  free(answers);
+  free(padded);
+  free(to);
+  free(keys);
+  cellroute_router_destroy(router);
+}
+
 static void bad_columns(void) {
   static const int64_t kFalling[kCount + 1] = {0, 3, 1, 6};
   static const int64_t kBeyond[kCount + 1] = {0, 1, 3, 7};
@@ -157,5 +193,6 @@ static void bad_columns(void) {
 void keys_test(void) {
   routed();
   each_its_own();
+  of_one_width();
   bad_columns();
 }

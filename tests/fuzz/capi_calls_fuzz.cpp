@@ -185,6 +185,10 @@ class Host {
     keys.byte_count = 6;
     keys.offsets = offsets.data();
     keys.profile = profile_;
+    if (call.c & 16) {
+      keys.offsets = nullptr;
+      keys.width = call.a % 5;
+    }
     keys.lane = call.c % 3;
     answers.cells = cells.data();
     answers.tickets = tickets.data();

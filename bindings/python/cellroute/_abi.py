@@ -160,7 +160,7 @@ class Keys(Sized):
     _fields_ = [("lane", c_uint32), ("count", c_uint64), ("bytes", c_void_p),
                 ("byte_count", c_uint64), ("offsets", c_void_p), ("profile", ProfileHandle),
                 ("profiles", c_void_p), ("mappings", c_void_p), ("resource", View),
-                ("risk", c_double), ("access", c_uint32), ("reserved", c_uint32)]
+                ("risk", c_double), ("access", c_uint32), ("width", c_uint32)]
 
 
 class Answers(Sized):

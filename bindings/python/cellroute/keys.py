@@ -16,17 +16,22 @@ KeyList = Sequence[str | bytes]
 class Keys:
     """Keys packed once, for any number of batches. Immutable: any number of threads may use one."""
 
-    def __init__(self, data: Any, offsets: Any) -> None:
-        """`data` is a buffer of bytes, `offsets` one of count + 1 rising 64-bit integers, as Arrow's
-        large_binary has them: key i is data[offsets[i]:offsets[i + 1]]."""
+    def __init__(self, data: Any, offsets: Any = None, *, width: int = 0) -> None:
+        """`data` is a buffer of bytes. `offsets` is one of count + 1 rising 64-bit integers, as Arrow's
+        large_binary has them: key i is data[offsets[i]:offsets[i + 1]]. Or all keys are `width` bytes,
+        padded with NULs, as numpy's dtype S has them."""
         self._data = memoryview(data).cast("B")
-        self._offsets = memoryview(offsets)
+        self.byte_count = self._data.nbytes
+        self._data_kept, self.data_address = _address(self._data)
+        self.width = width
+        self._offsets = memoryview(b"" if width else offsets)
+        self._offsets_kept, self.offsets_address = _address(self._offsets)
+        if width:
+            self.count = self.byte_count // width
+            return
         if self._offsets.format not in ("q", "l") or self._offsets.ndim != 1 or len(self._offsets) < 1:
             raise TypeError("offsets are a buffer of count + 1 signed 64-bit integers (numpy int64)")
         self.count = len(self._offsets) - 1
-        self.byte_count = self._data.nbytes
-        self._data_kept, self.data_address = _address(self._data)
-        self._offsets_kept, self.offsets_address = _address(self._offsets)
 
     def __len__(self) -> int:
         return self.count
@@ -34,6 +39,8 @@ class Keys:
     def __getitem__(self, index: int) -> bytes:
         if not 0 <= index < self.count:
             raise IndexError(f"there are {self.count} keys, none has the index {index}")
+        if self.width:
+            return bytes(self._data[index * self.width : (index + 1) * self.width]).rstrip(b"\0")
         return bytes(self._data[self._offsets[index] : self._offsets[index + 1]])
 
 
@@ -79,18 +86,7 @@ def _pack_array(keys: Any) -> Keys:
         raise TypeError(f"an array of keys has one dimension and dtype S or U, not {keys.dtype}")
     if keys.dtype.kind == "U":
         return pack_keys(keys.tolist())
-    width, count = keys.dtype.itemsize, len(keys)
-    cells = numpy.ascontiguousarray(keys).view(numpy.uint8).reshape(count, width)
-    filled = cells != 0
-    if filled.all():
-        return Keys(cells.reshape(-1), numpy.arange(count + 1, dtype=numpy.int64) * width)
-    lengths = filled.sum(axis=1, dtype=numpy.int64)
-    if (filled[:, 1:] > filled[:, :-1]).any():  # a NUL inside a key, which is not padding
-        lengths = numpy.char.str_len(keys)
-        filled = numpy.arange(width) < lengths[:, None]
-    offsets = numpy.zeros(count + 1, dtype=numpy.int64)
-    numpy.cumsum(lengths, out=offsets[1:])
-    return Keys(cells[filled], offsets)
+    return Keys(numpy.ascontiguousarray(keys).view(numpy.uint8), width=keys.dtype.itemsize)
 
 
 def _address(buffer: memoryview) -> tuple[object, int]:

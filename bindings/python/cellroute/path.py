@@ -204,7 +204,7 @@ class Path:
         slot = self._take_spare()
         struct = KeysStruct(
             lane=slot.lane if lane is None else lane, count=len(packed), bytes=packed.data_address,
-            byte_count=packed.byte_count, offsets=packed.offsets_address, resource=view_of(name),
+            byte_count=packed.byte_count, offsets=packed.offsets_address, width=packed.width, resource=view_of(name),
             risk=risk, access=access_number(access))
         now = _time_ns() if now_ns is None else now_ns
         for _ in range(MOST_RENEWALS):

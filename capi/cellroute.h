@@ -19,10 +19,9 @@
  * NULL is), CELLROUTE_E_WRONG_HANDLE (a handle of another type, or none), CELLROUTE_E_INTERNAL, and
  * where they take a struct, CELLROUTE_E_STRUCT_SIZE, CELLROUTE_E_UNKNOWN_TAIL and
  * CELLROUTE_E_INVALID_ARGUMENT for a field out of its range. Those that allocate may return
- * CELLROUTE_E_NO_MEMORY (but where memory runs out inside Protobuf or Abseil, in the functions that
- * load, refresh or write topologies and in the library's own stores, the process may end). On an
- * error nothing has changed and nothing is written but `error`, unless the function says so. A
- * denied request is no error: its decision says why.
+ * CELLROUTE_E_NO_MEMORY (but where memory runs out inside the parsers of those that load, refresh
+ * or write topologies, the process may end). On an error nothing has changed and nothing is written
+ * but `error`, unless the function says so. A denied request is no error: its decision says why.
  *
  * Errors' text. Where a function takes a cellroute_error, it may be NULL; else its struct_size is
  * set by the caller. It is written on an error alone.

@@ -29,8 +29,14 @@ Error decode_error(const std::string& bytes, std::string_view key) {
   return codec.decode(bytes, key, record);
 }
 
-google::protobuf::UnknownFieldSet& unknown(google::protobuf::Message& message) {
-  return *message.GetReflection()->MutableUnknownFields(&message);
+// Fields as a later version would add them.
+using Later = google::protobuf::UnknownFieldSet;
+
+template <class Message>
+void add(Message& message, const Later& fields) {
+  std::string bytes;
+  REQUIRE(fields.SerializeToString(&bytes));
+  REQUIRE(message.MergeFromString(bytes));
 }
 
 std::string changed(void (*change)(v1::MappingRecord&)) {
@@ -66,7 +72,7 @@ TEST_CASE("the largest record that keeps its bounds is stored") {
   for (std::uint64_t i = 0; i < kMaxHistory; ++i) {
     record.history.push_back({name, UINT64_MAX - 100 + 2 * i, UINT64_MAX - 99 + 2 * i});
   }
-  google::protobuf::UnknownFieldSet later;
+  Later later;
   later.AddLengthDelimited(100, std::string(kMaxUnknownFieldBytes - 10, 'u'));
   REQUIRE(later.SerializeToString(&record.unknown_fields));
   const std::string bytes = encoded(record);
@@ -80,8 +86,10 @@ TEST_CASE("the largest record that keeps its bounds is stored") {
 TEST_CASE("fields of a later version survive a read, a change and a write") {
   v1::MappingRecord message;
   REQUIRE(message.ParseFromString(encoded(plain_record("k"))));
-  unknown(message).AddVarint(77, 7);
-  unknown(message).AddLengthDelimited(90, "kept");
+  Later later;
+  later.AddVarint(77, 7);
+  later.AddLengthDelimited(90, "kept");
+  add(message, later);
   RecordCodec codec;
   MappingRecord record;
   REQUIRE(codec.decode(message.SerializeAsString(), "k", record).ok());
@@ -91,20 +99,25 @@ TEST_CASE("fields of a later version survive a read, a change and a write") {
   REQUIRE(codec.decode(encoded(plain), "p", reused).ok());
   CHECK(reused == plain);  // nothing of the record before is left
   record.cell = "elsewhere";
-  v1::MappingRecord written;
-  REQUIRE(written.ParseFromString(encoded(record)));
-  CHECK(written.cell() == "elsewhere");
-  REQUIRE(unknown(written).field_count() == 2);
-  CHECK(unknown(written).field(0).varint() == 7);
-  CHECK(unknown(written).field(1).length_delimited() == "kept");
+  MappingRecord written;
+  REQUIRE(codec.decode(encoded(record), "k", written).ok());
+  CHECK(written.cell == "elsewhere");
+  Later kept;
+  REQUIRE(kept.ParseFromString(written.unknown_fields));
+  REQUIRE(kept.field_count() == 2);
+  CHECK(kept.field(0).varint() == 7);
+  CHECK(kept.field(1).length_delimited() == "kept");
 }
 
 TEST_CASE("what a later version wrote and this one cannot judge is unsupported, not guessed") {
   const std::string state =
       changed([](v1::MappingRecord& m) { m.set_state(static_cast<v1::MappingRecord::State>(9)); });
   CHECK(decode_error(state, "k").code() == ErrorCode::kUnsupported);
-  const std::string history =
-      changed([](v1::MappingRecord& m) { unknown(*m.mutable_history(0)).AddVarint(9, 1); });
+  const std::string history = changed([](v1::MappingRecord& m) {
+    Later later;
+    later.AddVarint(9, 1);
+    add(*m.mutable_history(0), later);
+  });
   CHECK(decode_error(history, "k").code() == ErrorCode::kUnsupported);
 }
 
@@ -144,8 +157,16 @@ TEST_CASE("a damaged record is corrupt, and the text names the key") {
       changed([](Message& m) {
         for (int i = 0; i < 17; ++i) *m.add_history() = m.history(0);
       }),
-      changed([](Message& m) { unknown(m).AddFixed32(1, 1); }),
-      changed([](Message& m) { unknown(m).AddLengthDelimited(99, std::string(4097, 'u')); }),
+      changed([](Message& m) {
+        Later known_by_another_type;
+        known_by_another_type.AddFixed32(1, 1);
+        add(m, known_by_another_type);
+      }),
+      changed([](Message& m) {
+        Later too_long;
+        too_long.AddLengthDelimited(99, std::string(4097, 'u'));
+        add(m, too_long);
+      }),
   };
   int number = 0;
   for (const std::string& bytes : cases) {

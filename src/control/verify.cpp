@@ -1,9 +1,10 @@
 #include "control/verify.hpp"
 
+#include <absl/container/flat_hash_map.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <map>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -92,7 +93,7 @@ class ClassWalk {
 
 void ClassWalk::collect_cases() {
   using Key = std::tuple<std::string, std::string, std::size_t, std::size_t>;
-  std::map<Key, std::uint32_t> known;
+  absl::flat_hash_map<Key, std::uint32_t> known;
   const std::uint32_t sets = std::uint32_t{1} << rules_.flag_count();
   for (const bool risky : {false, true}) {
     if (risky && !rules_.has_risk_rule()) break;

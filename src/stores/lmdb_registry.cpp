@@ -48,6 +48,19 @@ void close_shared(LmdbEnv* env, const FileId& id) {
   all.closed.notify_all();
 }
 
+// What the stores of one environment share; closes it with the last of them.
+struct Shared {
+  Shared() = default;
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  ~Shared() {
+    if (env) close_shared(env.release(), id);
+  }
+
+  std::unique_ptr<LmdbEnv> env;
+  FileId id;
+};
+
 // The data file's id, or nothing where there is no file yet.
 bool find_id(const std::string& path, FileId& id) {
   struct stat status {};
@@ -65,6 +78,7 @@ Result<std::shared_ptr<LmdbEnv>> share_lmdb_env(std::string_view path,
                        "a path is needed, without NUL bytes: lmdb:PATH");
   }
   LmdbFiles files(path);
+  const auto made = std::make_shared<Shared>();  // before the lock, which closing takes
   Registry& all = registry();
   std::unique_lock lock(all.mutex);
   Error error = prepare_directory(files.directory, options.create);
@@ -80,8 +94,11 @@ Result<std::shared_ptr<LmdbEnv>> share_lmdb_env(std::string_view path,
   error = env->open(options);
   if (error.ok()) error = env->file_id(id.first, id.second);
   if (!error.ok()) return error;
-  std::shared_ptr<LmdbEnv> shared(env.release(), [id](LmdbEnv* last) { close_shared(last, id); });
-  all.open[id] = shared;
+  std::weak_ptr<LmdbEnv>& place = all.open[id];
+  made->id = id;  // from here on nothing fails
+  made->env = std::move(env);
+  std::shared_ptr<LmdbEnv> shared(made, made->env.get());
+  place = shared;
   return shared;
 }
 

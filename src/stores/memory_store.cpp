@@ -1,14 +1,14 @@
 #include "stores/memory_store.hpp"
 
-#include <absl/container/flat_hash_map.h>
-
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <map>
+#include <memory>
 #include <mutex>
-#include <set>
 #include <shared_mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "stores/cursor.hpp"
@@ -21,19 +21,60 @@ namespace {
 
 using stores::CursorScope;
 
-// Seeded, so that nobody can aim keys at one bucket.
-struct KeyHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view key) const noexcept { return hash_bytes(seed, key); }
-  std::uint64_t seed;
-};
-
-// Without random bytes, two stores' cursors are not told apart and a table is open to flooding:
-// not worth an error in a store for tests.
+// Without random bytes, two stores' cursors are not told apart: not worth an error in a store for
+// tests.
 std::uint64_t random_number() {
   std::uint64_t number = 0;
   return stores::fill_random(&number, sizeof number).ok() ? number : 1;
 }
+
+// Immutable: a write makes a new one, so that one that fails changes nothing.
+struct Entry {
+  std::uint64_t id = 0;  // in the order of the keys' first writes: the order of scans
+  std::uint64_t sequence = 0;
+  MappingRecord record;
+};
+
+// The entries in all orders but those that a key keeps, of one entry or all. Views are of the
+// entries' own strings.
+class Indexes {
+ public:
+  using BySequence = std::map<std::uint64_t, const Entry*>;
+  using ByCell = std::map<std::pair<std::string_view, std::uint64_t>, const Entry*>;
+  using ByExpiry = std::map<std::pair<Nanos, std::uint64_t>, const Entry*>;
+
+  const BySequence& by_sequence() const { return by_sequence_; }
+  const ByCell& by_cell() const { return by_cell_; }
+  const ByExpiry& by_expiry() const { return by_expiry_; }
+
+  void add(const Entry& entry) {
+    const MappingRecord& record = entry.record;
+    by_sequence_.emplace(entry.sequence, &entry);
+    by_cell_.emplace(std::pair(std::string_view(record.cell), entry.id), &entry);
+    if (!record.target.empty()) {
+      by_cell_.emplace(std::pair(std::string_view(record.target), entry.id), &entry);
+    }
+    if (record.expires != 0) by_expiry_.emplace(std::pair(record.expires, entry.id), &entry);
+  }
+
+  void remove(const Entry& entry) noexcept {
+    by_sequence_.erase(entry.sequence);
+    by_cell_.erase({entry.record.cell, entry.id});
+    by_cell_.erase({entry.record.target, entry.id});
+    by_expiry_.erase({entry.record.expires, entry.id});
+  }
+
+  void take(Indexes& others) noexcept {
+    by_sequence_.merge(others.by_sequence_);
+    by_cell_.merge(others.by_cell_);
+    by_expiry_.merge(others.by_expiry_);
+  }
+
+ private:
+  BySequence by_sequence_;
+  ByCell by_cell_;
+  ByExpiry by_expiry_;
+};
 
 class MemoryStore final : public MappingStore {
  public:
@@ -65,14 +106,23 @@ class MemoryStore final : public MappingStore {
     if (Error error = stores::check_record(record); !error.ok()) return error;
     const std::unique_lock lock(mutex_);
     const auto found = by_key_.find(record.key);
-    const MappingRecord* stored = found == by_key_.end() ? nullptr : &found->second->record;
+    const bool is_new = found == by_key_.end();
+    const MappingRecord* stored = is_new ? nullptr : &found->second->record;
     if (Error error = stores::check_successor(stored, record, expected); !error.ok()) return error;
-    Entry& entry = stored == nullptr ? add(record.key) : *found->second;
-    unlink(entry);
-    entry.record = record;
-    entry.record.revision = expected + 1;
-    entry.sequence = ++last_sequence_;
-    link(entry);
+    auto next = std::make_unique<Entry>();
+    next->id = is_new ? last_id_ + 1 : found->second->id;
+    next->sequence = last_sequence_ + 1;
+    next->record = record;
+    next->record.revision = expected + 1;
+    Indexes places;
+    places.add(*next);
+    if (is_new) {
+      add(std::move(next));
+    } else {
+      replace(found->second, std::move(next));
+    }
+    indexes_.take(places);
+    ++last_sequence_;
     return expected + 1;
   }
 
@@ -82,7 +132,7 @@ class MemoryStore final : public MappingStore {
     const Result<std::uint64_t> after = scope.number(cursor);
     if (!after.ok()) return after.error();
     const std::shared_lock lock(mutex_);
-    return found_page(by_id_, limit, scope, *after, now);
+    return found_page(by_id_.upper_bound(*after), by_id_.end(), limit, scope, *after, now);
   }
 
   Result<Page> scan_cell(std::string_view cell, const Cursor& cursor, std::size_t limit,
@@ -93,9 +143,9 @@ class MemoryStore final : public MappingStore {
     const Result<std::uint64_t> after = scope.number(cursor);
     if (!after.ok()) return after.error();
     const std::shared_lock lock(mutex_);
-    const auto entries = by_cell_.find(cell);
-    if (entries == by_cell_.end()) return Page{{}, scope.make(*after), true};
-    return found_page(entries->second, limit, scope, *after, now);
+    const Indexes::ByCell& entries = indexes_.by_cell();
+    return found_page(entries.upper_bound({cell, *after}), entries.upper_bound({cell, kLastId}),
+                      limit, scope, *after, now);
   }
 
   Result<Page> changes(const Cursor& cursor, std::size_t limit) override {
@@ -105,8 +155,9 @@ class MemoryStore final : public MappingStore {
         stores::feed_place(cursor, store_id_, last_sequence_, forgotten_through_);
     if (!place.ok()) return place.error();
     Page changed;
-    place->sequence = fill(changed, by_sequence_.upper_bound(place->sequence), by_sequence_.end(),
-                           limit, place->sequence, [](const Entry&) { return true; });
+    const Indexes::BySequence& entries = indexes_.by_sequence();
+    place->sequence = fill(changed, entries.upper_bound(place->sequence), entries.end(), limit,
+                           place->sequence, [](const Entry&) { return true; });
     changed.next = place->make(store_id_);
     return changed;
   }
@@ -116,10 +167,11 @@ class MemoryStore final : public MappingStore {
     const std::unique_lock lock(mutex_);
     const std::size_t most = std::min(limit, kMaxPageRecords);
     std::size_t purged = 0;
-    while (purged < most && !by_expiry_.empty() && by_expiry_.begin()->first.first <= before) {
-      Entry& entry = *by_expiry_.begin()->second;
+    const Indexes::ByExpiry& entries = indexes_.by_expiry();
+    while (purged < most && !entries.empty() && entries.begin()->first.first <= before) {
+      const Entry& entry = *entries.begin()->second;
       if (entry.record.deleted) forgotten_through_ = std::max(forgotten_through_, entry.sequence);
-      unlink(entry);
+      indexes_.remove(entry);
       by_id_.erase(entry.id);
       by_key_.erase(by_key_.find(entry.record.key));
       ++purged;
@@ -128,12 +180,10 @@ class MemoryStore final : public MappingStore {
   }
 
  private:
-  struct Entry {
-    std::uint64_t id = 0;  // in the order of the keys' first writes: the order of scans
-    std::uint64_t sequence = 0;
-    MappingRecord record;
-  };
-  using ById = std::map<std::uint64_t, Entry*>;
+  using ByKey = std::map<std::string, std::unique_ptr<const Entry>, std::less<>>;
+  using ById = std::map<std::uint64_t, const Entry*>;
+
+  static constexpr std::uint64_t kLastId = std::numeric_limits<std::uint64_t>::max();
 
   Error check_get(std::string_view key) const {
     if (Error error = fork_.check(); !error.ok()) return error;
@@ -145,55 +195,42 @@ class MemoryStore final : public MappingStore {
     return stores::check_limit(limit);
   }
 
-  // An entry that is in no index but that of the ids.
-  Entry& add(const std::string& key) {
-    auto entry = std::make_unique<Entry>();
-    entry->id = ++last_id_;
-    Entry& added = *entry;
-    by_id_.emplace(added.id, &added);
-    by_key_.emplace(key, std::move(entry));
-    return added;
+  void add(std::unique_ptr<const Entry> entry) {
+    ById id{{entry->id, entry.get()}};
+    ByKey key;
+    key.emplace(entry->record.key, std::move(entry));
+    by_id_.merge(id);  // from here on nothing fails
+    by_key_.merge(key);
+    ++last_id_;
   }
 
-  void link(Entry& entry) {
-    const MappingRecord& record = entry.record;
-    by_sequence_.emplace(entry.sequence, &entry);
-    by_cell_[record.cell].emplace(entry.id, &entry);
-    if (!record.target.empty()) by_cell_[record.target].emplace(entry.id, &entry);
-    if (record.expires != 0) by_expiry_.emplace(std::pair(record.expires, entry.id), &entry);
+  void replace(std::unique_ptr<const Entry>& place, std::unique_ptr<const Entry> entry) noexcept {
+    indexes_.remove(*place);
+    by_id_.find(entry->id)->second = entry.get();
+    place = std::move(entry);
   }
 
-  void unlink(const Entry& entry) {
-    by_sequence_.erase(entry.sequence);
-    by_expiry_.erase(std::pair(entry.record.expires, entry.id));
-    leave(entry.record.cell, entry.id);
-    leave(entry.record.target, entry.id);
-  }
-
-  void leave(const std::string& cell, std::uint64_t id) {
-    const auto entries = by_cell_.find(cell);
-    if (entries == by_cell_.end()) return;
-    entries->second.erase(id);
-    if (entries->second.empty()) by_cell_.erase(entries);
-  }
-
-  static Page found_page(const ById& entries, std::size_t limit, const CursorScope& scope,
+  template <class At>
+  static Page found_page(At at, At end, std::size_t limit, const CursorScope& scope,
                          std::uint64_t after, Nanos now) {
     Page page;
-    after = fill(page, entries.upper_bound(after), entries.end(), limit, after,
+    after = fill(page, at, end, limit, after,
                  [now](const Entry& entry) { return entry.record.answer(now) == Answer::kFound; });
     page.next = scope.make(after);
     return page;
   }
 
+  static std::uint64_t number_of(std::uint64_t number) { return number; }
+  static std::uint64_t number_of(const Indexes::ByCell::key_type& place) { return place.second; }
+
   // Returns the number of the last entry that was looked at, `after` where there was none.
-  template <class Wanted>
-  static std::uint64_t fill(Page& page, ById::const_iterator at, ById::const_iterator end,
-                            std::size_t limit, std::uint64_t after, Wanted wanted) {
+  template <class At, class Wanted>
+  static std::uint64_t fill(Page& page, At at, At end, std::size_t limit, std::uint64_t after,
+                            Wanted wanted) {
     const std::size_t most = std::min(limit, kMaxPageRecords);
     std::size_t walked = 0;
     for (; at != end && page.records.size() < most && walked < stores::kMaxPageWalk; ++at) {
-      after = at->first;
+      after = number_of(at->first);
       ++walked;
       if (wanted(*at->second)) page.records.push_back(at->second->record);
     }
@@ -204,12 +241,9 @@ class MemoryStore final : public MappingStore {
   const stores::ForkGuard fork_;
   const std::uint64_t store_id_ = random_number();
   std::shared_mutex mutex_;  // guards all below
-  absl::flat_hash_map<std::string, std::unique_ptr<Entry>, KeyHash, std::equal_to<>> by_key_{
-      0, KeyHash{random_number()}};
+  ByKey by_key_;
   ById by_id_;
-  ById by_sequence_;
-  std::map<std::string, ById, std::less<>> by_cell_;
-  std::map<std::pair<Nanos, std::uint64_t>, Entry*> by_expiry_;
+  Indexes indexes_;
   std::uint64_t last_id_ = 0;
   std::uint64_t last_sequence_ = 0;
   std::uint64_t forgotten_through_ = 0;

@@ -18,7 +18,7 @@ namespace cellroute::stores {
 // Longer than any record that keeps its bounds.
 inline constexpr std::size_t kMaxRecordBytes = 16 * 1024;
 
-// Holds the message that it parses into, so that one used again does not allocate.
+// Holds the message that it encodes from, so that one used again does not allocate.
 // Thread safety: one thread at a time.
 class RecordCodec {
  public:
@@ -41,11 +41,6 @@ class RecordCodec {
   Error decode_any(std::string_view bytes, std::string_view label, MappingRecord& record);
 
  private:
-  Error read_fields(MappingRecord& record) const;
-  Error read_profile(MappingRecord& record) const;
-  Error read_history(MappingRecord& record) const;
-  Error read_unknown(MappingRecord& record) const;
-
   std::unique_ptr<v1::MappingRecord> message_;
 };
 

@@ -175,7 +175,9 @@ static int32_t put_into(cellroute_store* into) {
 static int32_t put_memory(void) { return put_into(store); }
 static int32_t put_lmdb(void) { return put_into(lmdb); }
 static int32_t get_lmdb(void) { return cellroute_store_get(lmdb, first_key, NOW, sink, error); }
-static int32_t scan_lmdb(void) { return cellroute_store_scan(lmdb, no_view(), 9, NOW, sink, error); }
+static int32_t scan_lmdb(void) {
+  return cellroute_store_scan(lmdb, no_view(), 9, NOW, sink, error);
+}
 static int32_t open_lmdb(void) {
   cellroute_store* made = NULL;
   const int32_t code = cellroute_store_open(view_of(lmdb_url), NULL, &made, error);

@@ -33,6 +33,10 @@ class Function:
         """Hands it `event`, with that much time by its clock, and waits for what it answers."""
         return self._api.invoke(event, remaining_ms=remaining_ms)
 
+    def wait_until_ready(self) -> None:
+        """Until it has asked for its first event."""
+        self._api.wait_until_ready()
+
     def printed(self) -> list[str]:
         """The lines of its log up to its last answer."""
         self._log.seek(0)

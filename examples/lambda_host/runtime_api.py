@@ -50,6 +50,7 @@ class RuntimeApi:
         self._waiting: "queue.Queue[Invocation | None]" = queue.Queue()
         self._running: dict[str, Invocation] = {}
         self._init_error: Answer | None = None
+        self._ready = threading.Event()
         self._server = LoopbackServer(("127.0.0.1", 0), self._endpoint())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
@@ -81,8 +82,14 @@ class RuntimeApi:
         except queue.Empty:
             raise TimeoutError(f"the function gave no answer within {LONGEST_WAIT_S} s") from None
 
+    def wait_until_ready(self) -> None:
+        """Until the function has asked for its first event."""
+        if not self._ready.wait(timeout=LONGEST_WAIT_S):
+            raise TimeoutError(f"the function was not ready within {LONGEST_WAIT_S} s")
+
     def take(self) -> Invocation | None:
         """The next event, once there is one; None when this API ends."""
+        self._ready.set()
         return self._waiting.get()
 
     def settle(self, request_id: str, answer: Answer) -> bool:

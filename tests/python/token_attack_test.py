@@ -138,7 +138,8 @@ def test_claims_that_do_not_hold(desk: Desk, changes: dict[str, object], word: s
 
 
 def test_iss_as_a_list_is_not_the_issuer(desk: Desk) -> None:
-    assert refusal(desk, signed('{"alg":"HS256","kid":"hs-1"}', json.dumps(claims(iss=[RULES.issuer])))) == "issuer_wrong"
+    payload = json.dumps(claims(iss=[RULES.issuer]))
+    assert refusal(desk, signed('{"alg":"HS256","kid":"hs-1"}', payload)) == "issuer_wrong"
 
 
 @pytest.mark.parametrize(("after_s", "word"), [
@@ -167,7 +168,8 @@ HEADER = '{"alg":"HS256","kid":"hs-1"}'
     (HEADER, '{"exp":NaN}', "json_malformed"), (HEADER, '{"exp":Infinity}', "json_malformed"),
     (HEADER, b"\xff\xfe", "json_malformed"), (HEADER, '{"a":1', "json_malformed"),
     (HEADER, "[" * 2000 + "]" * 2000, "json_too_deep"), ("[" * 400, "{}", "json_too_deep"),
-    ('"HS256"', "{}", "json_malformed"), (HEADER, "\ufeff{}", "json_malformed"), ('{"alg":"HS256"}', "{}", "header_malformed"),
+    ('"HS256"', "{}", "json_malformed"), (HEADER, "\ufeff{}", "json_malformed"),
+    ('{"alg":"HS256"}', "{}", "header_malformed"),
     (HEADER.replace("}", ',"typ":"JWE"}'), "{}", "header_malformed"),
     (HEADER, '{"exp":' + "9" * 3000 + "}", "json_malformed"), (HEADER, '{"x":1e999}', "json_malformed"),
     (HEADER, '{"exp":' + "9" * 300 + "}", "exp_malformed"), (HEADER, '{"exp":-1e-9}', "exp_malformed"),

@@ -18,8 +18,9 @@ class Authorizer {
   Authorizer(const std::string& topology_path, const std::string& keyring_path, Rules rules)
       : router_(topology_path), keyring_(keyring_path), rules_(std::move(rules)) {}
 
-  // Throws Failure: "Unauthorized" for a token that is not believed, which REST APIs answer by 401;
-  // any other, which they answer by 500, where no decision can be made.
+  // Throws Failure: "Unauthorized" for a token that is not believed, which REST APIs answer by 401
+  // where the text is exactly this (of HTTP APIs we found no document that says); any other, which
+  // they answer by 500, where no decision can be made.
   lambda_host::Json operator()(const lambda_host::Json& event,
                                const lambda_host::Invocation& invocation);
 

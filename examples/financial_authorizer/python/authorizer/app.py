@@ -24,7 +24,7 @@ REFUSALS = ("INVALID_ARGUMENT", "COMPLIANCE", "FORBIDDEN", "NO_ELIGIBLE_CELL", "
 
 
 class Unauthorized(Exception):
-    """API Gateway answers 401 where the text is exactly this."""
+    """REST APIs answer 401 where the text is exactly this; of HTTP APIs we found no document that says."""
 
     def __init__(self) -> None:
         super().__init__("Unauthorized")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+import mmap
 import os
 import pathlib
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from typing import Any, Iterator
 import pytest
 
 import cellroute
-from conftest import NOW, SECOND, SOURCE
+from conftest import NOW, SOURCE
 from run_function import Function, function, python_function
 from runtime_api import Answer
 
@@ -27,32 +28,29 @@ COMMANDS = {
 
 
 class Clock:
-    """Unix time as a function sees it, through libfaketime: it stands until a test moves it."""
+    """Unix time as a function sees it, by moved_clock.c: it stands until a test moves it."""
 
     def __init__(self, room: pathlib.Path) -> None:
         self._file = room / "now"
+        self._file.write_bytes(bytes(8))
+        with open(self._file, "r+b") as file:
+            self._shared = memoryview(mmap.mmap(file.fileno(), 8)).cast("q")
         self.now_ns = NOW
 
     def __call__(self) -> int:
-        return self._now_ns
+        return self.now_ns
 
     @property
     def now_ns(self) -> int:
-        return self._now_ns
+        return self._shared[0]
 
     @now_ns.setter
     def now_ns(self, value: int) -> None:
-        """Whole seconds."""
-        self._now_ns = value
-        new = self._file.with_suffix(".new")
-        new.write_text(str(value // SECOND))
-        new.replace(self._file)
+        self._shared[0] = value
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
-            "LD_PRELOAD": os.environ["CELLROUTE_FAKETIME"], "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_FMT": "%s", "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        return {"LD_PRELOAD": os.environ["CELLROUTE_MOVED_CLOCK"], "MOVED_CLOCK": str(self._file)}
 
 
 class Running:

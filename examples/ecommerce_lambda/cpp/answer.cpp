@@ -7,16 +7,17 @@
 
 #include "base64.hpp"
 #include "headers.hpp"
-#include "wire.hpp"
+#include "text.hpp"
 
 namespace shop_front {
 namespace {
 
 using lambda_host::Json;
+using lambda_host::lower;
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 
-bool is_word(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '_'; }
+bool is_word(char c) { return lambda_host::is_letter_or_digit(c) || c == '_'; }
 
 // text/…, or application/json and its like, also as application/problem+json; in lower case.
 bool is_textual(std::string_view type) {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base64.hpp"
+#include "text.hpp"
 #include "wire.hpp"
 
 namespace shop_front {
@@ -18,9 +19,8 @@ using lambda_host::members;
 using lambda_host::text;
 
 std::string checked_method(std::string method) {
-  const auto is_capital = [](char c) { return c >= 'A' && c <= 'Z'; };
   if (method.empty() || method.size() > 16 ||
-      !std::all_of(method.begin(), method.end(), is_capital)) {
+      !std::all_of(method.begin(), method.end(), lambda_host::is_capital)) {
     throw BadEvent("the method is no word of capital letters");
   }
   return method;

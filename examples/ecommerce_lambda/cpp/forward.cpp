@@ -6,10 +6,12 @@
 #include <utility>
 
 #include "cellroute.h"
-#include "wire.hpp"
+#include "text.hpp"
 
 namespace shop_front {
 namespace {
+
+using lambda_host::lower;
 
 // Lambda takes 6 MB of answer, of which base64 and JSON need their share.
 constexpr std::size_t kLargestBody = std::size_t{4} << 20;

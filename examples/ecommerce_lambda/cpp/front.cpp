@@ -5,6 +5,7 @@
 
 #include "answer.hpp"
 #include "headers.hpp"
+#include "text.hpp"
 #include "wire.hpp"
 
 namespace shop_front {
@@ -18,10 +19,6 @@ using lambda_host::now_ns;
 
 // What is left of the invocation's time for answering.
 constexpr std::int64_t kMarginNs = 250'000'000;
-
-bool is_read(const std::string& method) {
-  return method == "GET" || method == "HEAD" || method == "OPTIONS";
-}
 
 std::chrono::milliseconds timeout_of(const Decision& decision, const Invocation& invocation) {
   const std::int64_t left = invocation.deadline_ns - now_ns() - kMarginNs;
@@ -54,7 +51,8 @@ Json Front::operator()(const Json& event, const Invocation& invocation) {
 }
 
 Json Front::serve(const ApiRequest& request, const Invocation& invocation, bool version_2) {
-  const std::uint32_t access = is_read(request.method) ? CELLROUTE_READ : CELLROUTE_WRITE;
+  const std::uint32_t access =
+      lambda_host::is_read(request.method) ? CELLROUTE_READ : CELLROUTE_WRITE;
   Decision decision = router_.route(request.customer, access, now_ns());
   if (!decision.ok()) {
     log(invocation, decision.status, decision.reason, decision.cell);

@@ -4,10 +4,12 @@
 #include <set>
 #include <string_view>
 
-#include "wire.hpp"
+#include "text.hpp"
 
 namespace shop_front {
 namespace {
+
+using lambda_host::lower;
 
 // A cell believes these, so they are ours alone: whatever a client sends under such a name is
 // dropped.
@@ -32,8 +34,7 @@ constexpr std::string_view kTokenMarks = "!#$%&'*+.^_`|~-";
 
 bool is_token(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           kTokenMarks.find(c) != std::string_view::npos;
+    return lambda_host::is_letter_or_digit(c) || kTokenMarks.find(c) != std::string_view::npos;
   });
 }
 

@@ -4,26 +4,25 @@
 #include <array>
 #include <cstddef>
 
+#include "text.hpp"
+
 namespace shop_front {
 namespace {
+
+using lambda_host::has_dot_segment;
+using lambda_host::hex_digit;
+using lambda_host::is_letter_or_digit;
+using lambda_host::lower;
 
 constexpr std::string_view kPathSafe = "/:@!$&'()*+,;=";
 constexpr std::string_view kQuerySafe = "/:@!$&'()*+,;=?[]";
 
 bool is_unreserved(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||
-         c == '.' || c == '_' || c == '~';
-}
-
-// The value of a hexadecimal digit, or -1.
-int digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char small = static_cast<char>(c | 0x20);
-  return small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
+  return is_letter_or_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 bool is_encoded_byte(std::string_view text) {
-  return text.size() >= 3 && text[0] == '%' && digit(text[1]) >= 0 && digit(text[2]) >= 0;
+  return text.size() >= 3 && text[0] == '%' && hex_digit(text[1]) >= 0 && hex_digit(text[2]) >= 0;
 }
 
 std::string encoded_once(std::string_view text, std::string_view safe) {
@@ -43,12 +42,7 @@ std::string encoded_once(std::string_view text, std::string_view safe) {
 // What a cell's server might take for another path than the one that was routed by.
 bool is_tricky(std::string_view path) {
   if (path.find_first_of(std::string_view("\\\0", 2)) != std::string_view::npos) return true;
-  for (std::size_t begin = 0; begin <= path.size();) {
-    const std::size_t end = std::min(path.find('/', begin), path.size());
-    const std::string_view segment = path.substr(begin, end - begin);
-    if (segment == "." || segment == "..") return true;
-    begin = end + 1;
-  }
+  if (has_dot_segment(path)) return true;
   const std::string folded = lower(path);
   const std::array tricks{"%2e", "%2f", "%5c", "%00"};
   return std::any_of(tricks.begin(), tricks.end(),
@@ -79,7 +73,7 @@ std::optional<std::string> percent_decoded(std::string_view text) {
       continue;
     }
     if (!is_encoded_byte(text.substr(at))) return std::nullopt;
-    decoded += static_cast<char>(digit(text[at + 1]) * 16 + digit(text[at + 2]));
+    decoded += static_cast<char>(hex_digit(text[at + 1]) * 16 + hex_digit(text[at + 2]));
     at += 2;
   }
   return decoded;
@@ -92,13 +86,5 @@ std::optional<std::string> wire_path(std::string_view path, Spelling spelling) {
 }
 
 std::string wire_query(std::string_view query) { return encoded_once(query, kQuerySafe); }
-
-std::string lower(std::string_view text) {
-  std::string folded(text);
-  for (char& c : folded) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-  }
-  return folded;
-}
 
 }  // namespace shop_front

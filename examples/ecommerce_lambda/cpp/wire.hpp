@@ -23,7 +23,4 @@ std::optional<std::string> wire_path(std::string_view path, Spelling spelling);
 // The query, percent-encoded once: what is encoded already stays as it is.
 std::string wire_query(std::string_view query);
 
-// ASCII letters in lower case.
-std::string lower(std::string_view text);
-
 }  // namespace shop_front

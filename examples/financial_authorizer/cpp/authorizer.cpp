@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "policy.hpp"
+#include "text.hpp"
 
 namespace authorizer {
 namespace {
@@ -22,10 +23,6 @@ bool is_refusal(const Decision& decision) {
     case CELLROUTE_STATUS_UNASSIGNED: return true;
     default: return false;
   }
-}
-
-bool is_read(const std::string& method) {
-  return method == "GET" || method == "HEAD" || method == "OPTIONS";
 }
 
 Line facts_of(const Claims& claims, const Decision& decision) {
@@ -88,7 +85,8 @@ Claims Authorizer::verified(const AuthEvent& about) const {
 
 // Located, not routed: an answer that is cached for minutes must not be charged to limits.
 Json Authorizer::decide(const AuthEvent& about, const Claims& claims, const Recorder& record) {
-  const std::uint32_t access = is_read(about.method) ? CELLROUTE_READ : CELLROUTE_WRITE;
+  const std::uint32_t access =
+      lambda_host::is_read(about.method) ? CELLROUTE_READ : CELLROUTE_WRITE;
   const Decision decision =
       router_.locate(claims.customer, claims.profile, access, lambda_host::now_ns());
   Line facts = facts_of(claims, decision);

@@ -3,23 +3,19 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "text.hpp"
+
 namespace authorizer {
 namespace {
 
+using lambda_host::is_capital;
+using lambda_host::is_digit;
+using lambda_host::is_letter_or_digit;
+using lambda_host::is_small;
 using lambda_host::Json;
+using lambda_host::lower;
 using lambda_host::member;
 using lambda_host::members;
-
-bool is_small(char c) { return c >= 'a' && c <= 'z'; }
-bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter_or_digit(char c) { return is_small(c) || is_capital(c) || is_digit(c); }
-
-std::string lower(std::string_view text) {
-  std::string folded(text);
-  for (char& c : folded) c = is_capital(c) ? static_cast<char>(c | 0x20) : c;
-  return folded;
-}
 
 // Takes from `rest` what stands before `end`, and `end`: at least one character, all as `is` says.
 // Nothing: it is not so.
@@ -60,17 +56,8 @@ bool read_arn(std::string_view arn, AuthEvent& about) {
 
 // A server might read it as another one, or API Gateway as a pattern.
 bool is_tricky(std::string_view path) {
-  if (path.find_first_of(std::string_view("%\\*?\0", 5)) != std::string_view::npos ||
-      path.find("//") != std::string_view::npos) {
-    return true;
-  }
-  for (std::size_t begin = 0; begin <= path.size();) {
-    const std::size_t end = std::min(path.find('/', begin), path.size());
-    const std::string_view segment = path.substr(begin, end - begin);
-    if (segment == "." || segment == "..") return true;
-    begin = end + 1;
-  }
-  return false;
+  return path.find_first_of(std::string_view("%\\*?\0", 5)) != std::string_view::npos ||
+         path.find("//") != std::string_view::npos || lambda_host::has_dot_segment(path);
 }
 
 // What stands behind "Bearer "; one word, without a comma, which would join two headers.

@@ -14,6 +14,8 @@
 #include <fstream>
 #include <utility>
 
+#include "text.hpp"
+
 namespace authorizer {
 namespace {
 
@@ -30,18 +32,13 @@ const unsigned char* bytes(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
 
-int digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char small = static_cast<char>(c | 0x20);
-  return small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
-}
-
 // Nothing: they are no pairs of hexadecimal digits.
 std::string from_hex(std::string_view digits) {
+  if (digits.size() % 2 != 0) return {};
   std::string decoded;
-  for (std::size_t at = 0; at + 1 < digits.size() + digits.size() % 2; at += 2) {
-    const int high = digit(digits[at]);
-    const int low = at + 1 < digits.size() ? digit(digits[at + 1]) : -1;
+  for (std::size_t at = 0; at < digits.size(); at += 2) {
+    const int high = lambda_host::hex_digit(digits[at]);
+    const int low = lambda_host::hex_digit(digits[at + 1]);
     if (high < 0 || low < 0) return {};
     decoded += static_cast<char>(high * 16 + low);
   }

@@ -6,6 +6,7 @@
 
 #include "base64.hpp"
 #include "json_reader.hpp"
+#include "text.hpp"
 
 namespace authorizer {
 namespace {
@@ -20,10 +21,7 @@ constexpr std::size_t kLongestName = 128;
 constexpr std::size_t kMostNames = 18;           // tier, region, 16 flags
 constexpr double kLatestTime = 1099511627776.0;  // 2^40 s
 
-bool is_base64url(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||
-         c == '_';
-}
+bool is_base64url(char c) { return lambda_host::is_letter_or_digit(c) || c == '-' || c == '_'; }
 
 // base64url as RFC 7515 has it: one spelling for each value, so no second token with one meaning.
 std::string decoded(std::string_view segment) {

@@ -40,6 +40,7 @@ CellRouter::CellRouter(const std::string& topology_path) {
   cellroute_snapshot* snapshot = nullptr;
   check(cellroute_snapshot_hold(router, &snapshot, &error), error);
   snapshot_.reset(snapshot);
+  check(cellroute_router_profile(router, nullptr, &nameless_, &error), error);
   read_names();
 }
 
@@ -56,9 +57,8 @@ void CellRouter::read_names() {
 
 Decision CellRouter::route(std::string_view key, std::uint32_t access, std::int64_t now_ns) {
   cellroute_request request = request_for(key, access);
+  request.profile = nameless_;
   auto made = sized<cellroute_decision>();
-  auto error = sized<cellroute_error>();
-  check(cellroute_router_profile(router_.get(), nullptr, &request.profile, &error), error);
   check(cellroute_route(router_.get(), &request, now_ns, &made));
   return named(made);
 }

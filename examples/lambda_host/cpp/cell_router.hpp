@@ -74,6 +74,7 @@ class CellRouter {
 
   std::unique_ptr<cellroute_router, Destroy<&cellroute_router_destroy>> router_;
   std::unique_ptr<cellroute_snapshot, Destroy<&cellroute_snapshot_destroy>> snapshot_;
+  cellroute_profile nameless_{};
   std::unordered_map<std::uint32_t, Reason> reasons_;
   std::unordered_map<std::uint32_t, Status> statuses_;
 };

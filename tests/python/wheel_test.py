@@ -90,8 +90,9 @@ def test_an_unpacked_function_serves_with_its_own_c_library(tmp_path: pathlib.Pa
         topology = tmp_path / "shop.yaml"
         topology.write_bytes(shop({"shop-1": cell.url}))
         subprocess.run(
-            [SOURCE / "examples/lambda_host/build_function", "shop_front", f"{topology}=topology.yaml",
-             "--program", os.environ["CELLROUTE_SHOP_FRONT"], "--out", tmp_path], check=True, capture_output=True)
+            [SOURCE / "examples/lambda_host/build_function", "shop_front", "--out", tmp_path,
+             "--program", os.environ["CELLROUTE_SHOP_FRONT"], f"{topology}=topology.yaml"],
+            check=True, capture_output=True)
         task = tmp_path / "task"
         subprocess.run(["/usr/bin/python3", "-m", "zipfile", "-e", tmp_path / "shop_front.zip", task], check=True)
         with zipfile.ZipFile(tmp_path / "shop_front.zip") as package:

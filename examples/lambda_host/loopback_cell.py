@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
@@ -52,10 +53,16 @@ class LoopbackCell:
     def url(self) -> str:
         return "http://127.0.0.1:%d" % self._server.server_address[1]
 
+    def wrap(self, context: ssl.SSLContext) -> None:
+        """Answers by https from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
     def _endpoint(self) -> type[BaseHTTPRequestHandler]:
         cell = self
 
         class Endpoint(BaseHTTPRequestHandler):
+            disable_nagle_algorithm = True  # headers and body go out apart
+
             def log_message(self, *_: object) -> None:
                 pass
 

@@ -1,4 +1,4 @@
-"""Runs a function in a process of its own, by runtime_client.py, against a Runtime API on loopback."""
+"""Runs a function in a process of its own against a Runtime API on loopback."""
 
 from __future__ import annotations
 
@@ -6,24 +6,59 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
+import time
 from contextlib import contextmanager
-from typing import Iterator
+from typing import IO, Any, Callable, Iterator, Sequence
 
-from runtime_api import RuntimeApi
+from runtime_api import Answer, RuntimeApi
 
 RUNTIME = pathlib.Path(__file__).resolve().with_name("runtime_client.py")
 
 
+def python_function(handler: str) -> list[str]:
+    """The command that runs `handler`, MODULE.NAME, by runtime_client.py."""
+    return [sys.executable, str(RUNTIME), handler]
+
+
+class Function:
+    """One that runs. Thread safety: that of RuntimeApi.invoke()."""
+
+    def __init__(self, api: RuntimeApi, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+        self.process = process
+        self._api = api
+        self._log = log
+
+    def invoke(self, event: Any, *, remaining_ms: int = 60_000) -> Answer:
+        """Hands it `event`, with that much time by its clock, and waits for what it answers."""
+        return self._api.invoke(event, remaining_ms=remaining_ms)
+
+    def wait_until_ready(self) -> None:
+        """Until it has asked for its first event."""
+        self._api.wait_until_ready()
+
+    def printed(self) -> list[str]:
+        """The lines of its log up to its last answer."""
+        self._log.seek(0)
+        return self._log.read().decode().splitlines()
+
+
 @contextmanager
-def function(handler: str, printed: list[str], **environment: str) -> Iterator[RuntimeApi]:
-    """`handler` is MODULE.NAME. What the function printed is appended to `printed` at its end."""
-    with RuntimeApi() as api:
-        runtime = subprocess.Popen(
-            [sys.executable, RUNTIME, handler],
-            env=os.environ | environment | {"AWS_LAMBDA_RUNTIME_API": api.address},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def function(
+    command: Sequence[str], *, clock: Callable[[], int] = time.time_ns, log: str | None = None,
+    **environment: str,
+) -> Iterator[Function]:
+    """`command` is a runtime: a custom one's bootstrap, or python_function()'s. `clock`, in ns, is the
+    one that it sees; `log`, a file that its output goes to, by default one of its own."""
+    with RuntimeApi(clock) as api, tempfile.TemporaryFile() as own:
+        output = own if log is None else open(log, "wb")
+        process = subprocess.Popen(
+            command, env=os.environ | environment | {"AWS_LAMBDA_RUNTIME_API": api.address},
+            stdout=output, stderr=subprocess.DEVNULL)
         try:
-            yield api
+            yield Function(api, process, own)
         finally:
-            runtime.terminate()
-            printed += runtime.communicate(timeout=60)[0].splitlines()
+            process.terminate()
+            process.wait(timeout=60)
+            if output is not own:
+                output.close()

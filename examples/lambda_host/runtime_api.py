@@ -14,12 +14,13 @@ import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, Callable
 
 from loopback_server import LoopbackServer
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:local"
 PREFIX = "/2018-06-01/runtime"
+LONGEST_WAIT_S = 60
 RESULT = re.compile(PREFIX + r"/invocation/([^/]+)/(response|error)")
 
 
@@ -42,11 +43,14 @@ class Invocation:
 class RuntimeApi:
     """Serves one function's runtime. Thread safety: invoke() may run on any number of threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
+        """`clock`, in nanoseconds, is the one that deadlines are given by."""
+        self._clock = clock
         self._numbers = itertools.count(1)
         self._waiting: "queue.Queue[Invocation | None]" = queue.Queue()
         self._running: dict[str, Invocation] = {}
         self._init_error: Answer | None = None
+        self._ready = threading.Event()
         self._server = LoopbackServer(("127.0.0.1", 0), self._endpoint())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
@@ -64,22 +68,28 @@ class RuntimeApi:
     def address(self) -> str:
         return "127.0.0.1:%d" % self._server.server_address[1]
 
-    def invoke(self, event: Any, *, timeout_s: float = 60) -> Answer:
-        """Hands `event` to the function and waits for what it answers."""
+    def invoke(self, event: Any, *, remaining_ms: int = 60_000) -> Answer:
+        """Hands `event` to the function, with that much time, and waits for what it answers."""
         number = next(self._numbers)
-        deadline_ms = time.time_ns() // 1_000_000 + int(timeout_s * 1000)
+        deadline_ms = self._clock() // 1_000_000 + remaining_ms
         invocation = Invocation(f"invocation-{number:06d}", event, deadline_ms)
         self._running[invocation.request_id] = invocation
         self._waiting.put(invocation)
         if self._init_error is not None:
             return self._init_error
         try:
-            return invocation.answers.get(timeout=timeout_s)
+            return invocation.answers.get(timeout=LONGEST_WAIT_S)
         except queue.Empty:
-            raise TimeoutError(f"the function gave no answer within {timeout_s} s") from None
+            raise TimeoutError(f"the function gave no answer within {LONGEST_WAIT_S} s") from None
+
+    def wait_until_ready(self) -> None:
+        """Until the function has asked for its first event."""
+        if not self._ready.wait(timeout=LONGEST_WAIT_S):
+            raise TimeoutError(f"the function was not ready within {LONGEST_WAIT_S} s")
 
     def take(self) -> Invocation | None:
         """The next event, once there is one; None when this API ends."""
+        self._ready.set()
         return self._waiting.get()
 
     def settle(self, request_id: str, answer: Answer) -> bool:
@@ -99,6 +109,7 @@ class RuntimeApi:
 
         class Endpoint(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # headers and body go out apart
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -128,6 +139,7 @@ class RuntimeApi:
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
+                self.send_header("Content-Type", "application/json")  # AWS's C++ library relies on one
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

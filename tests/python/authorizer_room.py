@@ -5,19 +5,18 @@ from __future__ import annotations
 import base64
 import fnmatch
 import json
+import pathlib
 import re
+from contextlib import ExitStack
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from authorizer.app import Authorizer
-from authorizer.keyring import Keyring, read_key
 from authorizer.token_rules import Rules
 from conftest import NOW, SOURCE
-from lambda_room import Clock, Invocation
-import cellroute
+from lambda_room import Running, changed, event
 
 SECRET = bytes(range(32))
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -36,7 +35,6 @@ LISTED = [
     {"kid": "es-1", "alg": "ES256", "pem": pem(EC_KEY)},
 ]
 ENVIRONMENT = {"HS_1": SECRET.hex()}
-KEYRING = Keyring([read_key(item, ENVIRONMENT) for item in LISTED])
 SIGNERS = {"hs-1": ("HS256", SECRET), "rs-1": ("RS256", RSA_KEY), "es-1": ("ES256", EC_KEY)}
 
 
@@ -72,22 +70,50 @@ def with_token(event: Any, given: str) -> Any:
     return json.loads(json.dumps(event).replace("Bearer TOKEN", f"Bearer {given}"))
 
 
-class Desk:
-    """An authorizer with a clock, and the lines that it wrote."""
+class Desk(Running):
+    """An authorizer that runs, with this room's keys."""
 
-    def __init__(self, router: cellroute.Router | None = None, rules: Rules = RULES) -> None:
-        topology = cellroute.Topology.from_file(SOURCE / "examples/financial/topology.yaml")
-        self.router = router or cellroute.Router(topology, limiter_entries=1024)
-        self.clock = Clock()
-        self.lines: list[dict[str, Any]] = []
-        self.authorize = Authorizer(
-            self.router, KEYRING, rules, self.clock, lambda line: self.lines.append(json.loads(line)))
+    def __init__(
+        self, stack: ExitStack, language: str, room: pathlib.Path, log: str | None = None,
+        topology: pathlib.Path = SOURCE / "examples/financial/topology.yaml", **environment: str,
+    ) -> None:
+        keyring = room / "keyring.json"
+        keyring.write_text(json.dumps(LISTED))
+        configured = ENVIRONMENT | {
+            "CELLROUTE_TOPOLOGY": str(topology), "KEYRING": str(keyring), "ISSUER": RULES.issuer,
+            "AUDIENCE": RULES.audience} | environment
+        super().__init__(stack, "financial_authorizer", language, room, log, **configured)
 
-    def __call__(self, event: dict[str, Any]) -> dict[str, Any]:
-        return self.authorize(event, Invocation())
+    def failure(self, event: Any) -> dict[str, Any]:
+        """As what it fails."""
+        answer = self.answer(event)
+        assert answer.kind == "error", answer
+        failure: dict[str, Any] = answer.value
+        return failure
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if line["type"] == kind]
+
+
+def token_event(given: str) -> dict[str, Any]:
+    return changed(event("financial_authorizer", "token"), authorizationToken=f"Bearer {given}")
+
+
+def outcome(desk: Desk, given: str) -> str:
+    """ALLOW, or the word that a token or its customer is refused by."""
+    answer = desk.answer(token_event(given))
+    *_, last_but_one, last = ["{}", *desk.function.printed()]
+    if answer.kind == "error":
+        assert answer.value == {"errorMessage": "Unauthorized", "errorType": "Unauthorized", "stackTrace": []}
+    word: str = json.loads(last)["outcome"]
+    return word if word == "ALLOW" else str(json.loads(last_but_one)["event"])
+
+
+def refusal(desk: Desk, given: str) -> str:
+    """The word that a token is refused by."""
+    word = outcome(desk, given)
+    assert json.loads(desk.function.printed()[-1])["outcome"] == "UNAUTHORIZED"
+    return word
 
 
 def opens(answer: dict[str, Any], arn: str) -> bool:

@@ -1,4 +1,4 @@
-"""The wheel and the Lambda layer: made and installed without network, and they serve."""
+"""The wheel, the Lambda layer and a function's zip: made and installed without network, and they serve."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,9 @@ import zipfile
 import pytest
 
 from conftest import SOURCE
+from lambda_room import event, shop
+from loopback_cell import LoopbackCell
+from run_function import function
 
 SERVES = """
 import cellroute
@@ -23,7 +27,7 @@ print(cellroute.Router(topology).route("c").cell, cellroute.library_path)
 
 def built(script: str, out: pathlib.Path) -> pathlib.Path:
     ran = subprocess.run(
-        [SOURCE / script, "--library", os.environ["CELLROUTE_LIBRARY"], "--out", out],
+        [SOURCE / script, "--library", os.environ["CELLROUTE_PACKAGED_LIBRARY"], "--out", out],
         capture_output=True, text=True, check=True)
     return pathlib.Path(ran.stdout.strip())
 
@@ -73,8 +77,39 @@ def test_an_unpacked_layer_serves(tmp_path: pathlib.Path) -> None:
     serves(tmp_path / "opt/python")
 
 
+def test_a_layer_tells_which_c_library_it_needs(tmp_path: pathlib.Path) -> None:
+    ran = subprocess.run(
+        [SOURCE / "examples/lambda_host/build_layer", "--library", os.environ["CELLROUTE_PACKAGED_LIBRARY"],
+         "--out", tmp_path], capture_output=True, text=True, check=True)
+    told = re.search(r"glibc 2\.(\d+) or later", ran.stderr)
+    assert told is not None and 17 < int(told[1]) <= int(os.confstr("CS_GNU_LIBC_VERSION").split(".")[1])
+
+
+def test_an_unpacked_function_serves_with_its_own_c_library(tmp_path: pathlib.Path) -> None:
+    with LoopbackCell() as cell:
+        topology = tmp_path / "shop.yaml"
+        topology.write_bytes(shop({"shop-1": cell.url}))
+        subprocess.run(
+            [SOURCE / "examples/lambda_host/build_function", "shop_front", "--out", tmp_path,
+             "--program", os.environ["CELLROUTE_SHOP_FRONT"], f"{topology}=topology.yaml"],
+            check=True, capture_output=True)
+        task = tmp_path / "task"
+        subprocess.run(["/usr/bin/python3", "-m", "zipfile", "-e", tmp_path / "shop_front.zip", task], check=True)
+        with zipfile.ZipFile(tmp_path / "shop_front.zip") as package:
+            modes = {member.filename: member.external_attr >> 16 for member in package.infolist()}
+        for name, mode in modes.items():
+            (task / name).chmod(mode)
+        with function([str(task / "bootstrap")], LAMBDA_TASK_ROOT=str(task)) as front:
+            assert front.invoke(event("ecommerce_lambda", "rest_get")).value["statusCode"] == 200
+            maps = pathlib.Path(f"/proc/{front.process.pid}/maps").read_text()
+    files = {line.split()[-1] for line in maps.splitlines() if " /" in line}
+    assert files and all(file.startswith(str(task)) for file in files)
+    assert len(cell.asked) == 1
+
+
 def test_what_is_no_library_makes_no_wheel(tmp_path: pathlib.Path) -> None:
-    for library in (tmp_path / "none.so", SOURCE / "LICENSE"):
+    needs_runtime = pathlib.Path(os.environ["CELLROUTE_LIBRARY"])
+    for library in (tmp_path / "none.so", SOURCE / "LICENSE", needs_runtime):
         ran = subprocess.run(
             [SOURCE / "bindings/python/build_wheel", "--library", library, "--out", tmp_path],
             capture_output=True, text=True)

@@ -47,7 +47,7 @@ class Front:
             self._line(request_id, "INVALID_ARGUMENT", "MALFORMED_INPUT", detail=str(error))
             return refusal(400, "INVALID_ARGUMENT", "MALFORMED_INPUT", request_id, version_2)
 
-    def _serve(self, request: ApiRequest, customer: str, context: Any) -> dict[str, Any]:
+    def _serve(self, request: ApiRequest, customer: bytes, context: Any) -> dict[str, Any]:
         access = "READ" if request.method in READS else "WRITE"
         decision = self._router.route(customer, access=access, now_ns=self._clock())
         if not decision.ok:
@@ -61,7 +61,7 @@ class Front:
             raise
 
     def _forward(
-        self, request: ApiRequest, customer: str, decision: cellroute.Decision, context: Any
+        self, request: ApiRequest, customer: bytes, decision: cellroute.Decision, context: Any
     ) -> dict[str, Any]:
         ours = [
             ("X-Cell-ID", decision.cell or ""), ("X-Cell-Epoch", str(decision.epoch)),

@@ -66,9 +66,11 @@ def call_cell(
     endpoint: str, method: str, target: str, headers: Headers, body: bytes, timeout_s: float
 ) -> CellAnswer:
     """Redirects are the client's to follow. A connection a call: one kept may have died over a
-    freeze, and a write cannot be safely tried twice."""
+    freeze, and a write cannot be safely tried twice. The body of a HEAD is not sent."""
     deadline = time.monotonic() + timeout_s
     url = urlsplit(endpoint)
+    if url.scheme not in ("http", "https"):
+        raise CallFailed("connect", "the cell's endpoint is no http or https address")
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.hostname or "", url.port, timeout=remaining(deadline))
     try:
@@ -85,6 +87,8 @@ def call_cell(
         connection.close()
     if len(content) > LARGEST_BODY:
         raise CallFailed(None, f"the cell's body has more than {LARGEST_BODY} bytes")
+    if response.length:  # read(n) itself does not say that the cell broke off
+        raise CallFailed("connect", f"{response.length} bytes of the cell's answer are missing")
     return CellAnswer(response.status, response.getheaders(), content)
 
 
@@ -97,6 +101,8 @@ def _send(
     connection.putrequest(method, target, skip_accept_encoding=True)
     for name, value in headers:
         connection.putheader(name, value.encode())  # type: ignore[arg-type]
-    if body or method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
+    if method == "HEAD":
+        body = b""
+    elif body or method not in ("GET", "OPTIONS", "DELETE"):
         connection.putheader("Content-Length", str(len(body)))
     connection.endheaders(body or None)

@@ -24,7 +24,7 @@ REFUSALS = ("INVALID_ARGUMENT", "COMPLIANCE", "FORBIDDEN", "NO_ELIGIBLE_CELL", "
 
 
 class Unauthorized(Exception):
-    """API Gateway answers 401 where the text is exactly this."""
+    """REST APIs answer 401 where the text is exactly this; of HTTP APIs we found no document that says."""
 
     def __init__(self) -> None:
         super().__init__("Unauthorized")
@@ -50,7 +50,7 @@ class Authorizer:
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         request_id, about = context.aws_request_id, None
         try:
-            about = parse_event(event)
+            about = _read(event)
             claims = self._verified(about)
             return self._decide(about, claims, request_id)
         except TokenRefused as refused:
@@ -110,13 +110,27 @@ class Authorizer:
         return deny_path(about, claims.customer, context)
 
 
+def _read(event: dict[str, Any]) -> AuthEvent:
+    try:
+        return parse_event(event)
+    except (AttributeError, TypeError):
+        raise BadEvent("a member has another type than API Gateway gives it") from None
+
+
+def _named(variable: str) -> str:
+    value = os.environ.get(variable)
+    if not value:
+        raise ValueError(f"{variable} is not set")
+    return value
+
+
 def authorizer_from_environment() -> Authorizer:
-    topology = cellroute.Topology.from_file(os.environ["CELLROUTE_TOPOLOGY"])
+    topology = cellroute.Topology.from_file(_named("CELLROUTE_TOPOLOGY"))
     # One event at a time, and nothing charged: one lane and no limiter do.
     router = cellroute.Router(topology, lanes=1, limiter_entries=0)
-    rules = Rules(os.environ["ISSUER"], os.environ["AUDIENCE"],
+    rules = Rules(_named("ISSUER"), _named("AUDIENCE"),
                   cached_s=int(os.environ.get("CACHED_SECONDS") or 300))
-    return Authorizer(router, read_keyring(os.environ["KEYRING"]), rules,
+    return Authorizer(router, read_keyring(_named("KEYRING")), rules,
                       write=lambda line: print(line, flush=True))
 
 

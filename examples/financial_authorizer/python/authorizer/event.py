@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 ARN = re.compile(
-    r"(?P<api>arn:[a-z-]+:execute-api:[a-z0-9-]+:\d{12}:[A-Za-z0-9]+)/(?P<stage>[A-Za-z0-9_$-]+)/"
+    r"(?P<api>arn:[a-z-]+:execute-api:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9]+)/(?P<stage>[A-Za-z0-9_$-]+)/"
     r"(?P<method>[A-Z]+)(?:/(?P<path>.*))?\Z", re.DOTALL)
-BEARER = re.compile(r"bearer +([^\s,]+)\Z", re.IGNORECASE)
+BEARER = re.compile(r"bearer +([^\s,]+)\Z", re.IGNORECASE | re.ASCII)
 OF_CUSTOMER = re.compile(r"customers/([^/]*)(?:/|\Z)")
 TRICKY_PATH = re.compile(r"(^|/)\.{1,2}(/|\Z)|%|[\\\0*?]|//")
 
@@ -59,7 +59,10 @@ def _token(event: dict[str, Any], kind: str) -> str | None:
     else:
         repeated = event.get("multiValueHeaders") or {}
         single = event.get("headers") or {}
-        given = [v for name, values in repeated.items() if name.lower() == "authorization" for v in values]
+        lists = [values for name, values in repeated.items() if name.lower() == "authorization"]
+        if not all(isinstance(values, list) for values in lists):
+            raise BadEvent("a member of multiValueHeaders is no list")
+        given = [value for values in lists for value in values]
         given = given or [v for name, v in single.items() if name.lower() == "authorization"]
     if len(given) != 1 or not isinstance(given[0], str):
         return None

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable
 
 import jwt
 from jwt.api_jws import PyJWS
@@ -84,6 +85,7 @@ def verify(token: str, keyring: Keyring, rules: Rules, now_ns: int) -> Claims:
         raise TokenRefused("alg_mismatch", key.kid)
     if len(segments[2]) > LARGEST_CLAIMS * 4 // 3 + 4:
         raise TokenRefused("claims_too_long", key.kid)
+    _base64(segments[2])
     _base64(segments[3])
     try:
         verified = PyJWS().decode_complete(token, key.material, algorithms=[key.alg])["payload"]
@@ -127,11 +129,15 @@ def _strict_json(data: bytes, kid: str | None = None) -> dict[str, Any]:
     def never(_: str) -> float:
         raise TokenRefused("json_malformed", kid)
 
+    def finite(number: type[int] | type[float]) -> Callable[[str], float]:
+        return lambda text: number(text) if math.isfinite(float(text)) else never(text)
+
     try:
         text = data.decode()
         if _depth(text) > DEEPEST:
             raise TokenRefused("json_too_deep", kid)
-        value = json.loads(text, object_pairs_hook=once, parse_constant=never)
+        value = json.loads(text, object_pairs_hook=once, parse_constant=never,
+                           parse_int=finite(int), parse_float=finite(float))
     except (ValueError, RecursionError):
         raise TokenRefused("json_malformed", kid) from None
     if not isinstance(value, dict):

@@ -1,9 +1,13 @@
-"""The authorizer on its example events, with keys and tokens made for this run."""
+"""The authorizer on its example events, with keys and tokens made for this run.
+
+Usage: local_run.py COMMAND ..., which is the function's runtime.
+"""
 
 from __future__ import annotations
 
 import json
 import pathlib
+import sys
 import tempfile
 import time
 
@@ -12,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from run_function import function
 
-EXAMPLE = pathlib.Path(__file__).resolve().parents[1]
+EXAMPLE = pathlib.Path(__file__).resolve().parent
 ISSUER, AUDIENCE = "https://login.example.com", "bank-api"
 
 
@@ -24,7 +28,7 @@ def token(key: object, customer: str, tier: str, lives_s: int = 900) -> str:
     return jwt.encode(claims, key, "ES256", headers={"kid": "this-run"})  # type: ignore[arg-type]
 
 
-def main() -> None:
+def main(command: list[str]) -> None:
     key, stranger = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     tokens = {
@@ -37,20 +41,19 @@ def main() -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as keyring:
         json.dump([{"kid": "this-run", "alg": "ES256", "pem": pem}], keyring)
         keyring.flush()
-        printed: list[str] = []
         topology = str(EXAMPLE.parent / "financial" / "topology.yaml")
-        with function("authorizer.app.handler", printed, CELLROUTE_TOPOLOGY=topology, KEYRING=keyring.name,
-                      ISSUER=ISSUER, AUDIENCE=AUDIENCE) as api:
+        with function(command, CELLROUTE_TOPOLOGY=topology, KEYRING=keyring.name, ISSUER=ISSUER,
+                      AUDIENCE=AUDIENCE) as authorizer:
             for event in sorted((EXAMPLE / "events").glob("*.json")):
                 for what, given in tokens.items():
                     text = event.read_text().replace("Bearer TOKEN", f"Bearer {given}")
-                    answer = api.invoke(json.loads(text))
+                    answer = authorizer.invoke(json.loads(text))
                     shown = answer.value.get("context") or answer.value["errorMessage"]
                     denied = "" if answer.kind == "error" else (
                         "denied here, " if len(answer.value["policyDocument"]["Statement"]) > 2 else "")
                     print(f"{event.stem:8} {what:28} {denied}{shown}")
-    print("\nThe last lines of its record:", *printed[-4:], sep="\n")
+            print("\nThe last lines of its record:", *authorizer.printed()[-4:], sep="\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

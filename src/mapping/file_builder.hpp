@@ -3,7 +3,8 @@
 // Equal records, in whatever order, and an equal seed give equal bytes. Records go to a temporary
 // file beside the target first, so that memory holds the file's lines (about 7.5 bytes a key), the
 // names, and what two processors sort at a time (some 100 MiB for 100 million keys). The target
-// appears at once and whole, by rename; a build that dies leaves what stood there before.
+// appears at once and whole, by rename; a build that dies leaves what stood there before. Beside it
+// PATH.new and PATH.spill are the builder's own.
 #pragma once
 
 #include <cstdint>
@@ -61,7 +62,7 @@ class FileBuilder {
   FileBuilder(const FileBuilder&) = delete;
   FileBuilder& operator=(const FileBuilder&) = delete;
 
-  // Begins PATH.new beside `path`, in whose place it comes at the end. kConflict while another
+  // Begins PATH.new, which takes the place of `path` at the end. kConflict while another
   // build of the same path is under way; kUnavailable with the system's own error.
   static Result<std::unique_ptr<FileBuilder>> create(const std::string& path,
                                                      const FileBuildOptions& options);

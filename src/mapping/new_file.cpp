@@ -54,7 +54,8 @@ Error write_at(const Descriptor& file, const std::string& path, std::uint64_t of
     const ssize_t done =
         ::pwrite(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (done < 0 && errno != EINTR) return system_error(path, errno);
-    if (done <= 0) continue;
+    if (done == 0) return system_error(path, EIO);
+    if (done < 0) continue;
     offset += static_cast<std::uint64_t>(done);
     bytes = bytes.subspan(static_cast<std::size_t>(done));
   }

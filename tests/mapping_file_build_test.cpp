@@ -56,6 +56,31 @@ TEST_CASE("mapping file build: one at a time, for one path") {
   CHECK(code_of(FileBuilder::create(path, kFileOptions)) == ErrorCode::kConflict);
 }
 
+TEST_CASE("mapping file build: builders that race for a path never touch the file that is there") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path("a.crm");
+  must(try_build(path, {{"k", "a"}}));
+  std::vector<Child> children;
+  for (int i = 0; i < 3; ++i) {
+    children.emplace_back([&] {
+      int built = 0;
+      while (built < 300) {
+        const auto result = try_build(path, {{"k", "a"}});
+        if (!result.ok() && result.error().code() != ErrorCode::kConflict) return 1;
+        built += result.ok() ? 1 : 0;
+      }
+      return 0;
+    });
+  }
+  Child reader([&] {
+    for (;;) {
+      if (!MappingFile::open(path).ok()) return 1;
+    }
+  });
+  for (Child& child : children) CHECK(child.wait() == 0);
+  CHECK(::waitpid(reader.process(), nullptr, WNOHANG) == 0);  // it still finds a whole file
+}
+
 TEST_CASE("mapping file build: what cannot be written is an error with the system's text") {
   const TemporaryDirectory directory;
   const auto missing = FileBuilder::create(directory.path("none/a.crm"), kFileOptions);

@@ -206,6 +206,13 @@ TEST_CASE("mapping file damage: what a file says is checked, whatever its checks
   CHECK(with([&](FileBytes& b) { b[at.tables + 1] = std::byte{'z'}; }) == ErrorCode::kCorrupt);
   CHECK(with([&](FileBytes& b) { b[at.tables + 9] = b[at.tables + 14]; }) == ErrorCode::kCorrupt);
   CHECK(with([&](FileBytes& b) { b[at.lines - 1] = std::byte{1}; }) == ErrorCode::kCorrupt);
+  // A key kept aside whose mark in the lines is another key's now.
+  CHECK(with([&](FileBytes& b) {
+          std::uint64_t mark = at.lines;
+          while (value_of(header.layout(), crm::load64(&b[mark])).code != header.cells + 1)
+            mark += 8;
+          b[mark + 7] ^= std::byte{0x80};
+        }) == ErrorCode::kCorrupt);
   // The directory, then the heap: a state, a cell, the padding, a key that is another.
   CHECK(with([&](FileBytes& b) { b[at.directory + 8] ^= std::byte{8}; }) == ErrorCode::kCorrupt);
   CHECK(with([&](FileBytes& b) { b[at.aside + 34] = std::byte{4}; }) == ErrorCode::kCorrupt);

@@ -100,7 +100,7 @@ inline Error check_aside(std::span<const std::byte> bytes, const Header& header,
                          std::uint64_t marks) {
   const Sections at(header);
   const auto lines = bytes.subspan(at.lines, at.aside - at.lines);
-  const Error error = corrupt("the keys kept aside are not as they must be");
+  Error error = corrupt("the keys kept aside are not as they must be");
   std::uint64_t keys = 0;
   std::uint64_t end = 0;
   for (std::uint64_t i = 0; i < aside.buckets(); ++i) {

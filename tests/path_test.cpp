@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "routing_fixture.hpp"
+#include "sanitized.hpp"
 
 // GCC sees through the replaced operators and takes free() for the wrong partner of new.
 #if defined(__GNUC__) && !defined(__clang__)
@@ -137,15 +138,7 @@ TEST_CASE("path: route and report allocate nothing") {
   }
 }
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SANITIZED
-#endif
-#elif defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SANITIZED
-#endif
-
-#if !defined(SANITIZED)  // a sanitizer's runtime calls the system itself
+#if !defined(CELLROUTE_SANITIZED)  // a sanitizer's runtime calls the system itself
 // In seccomp's strict mode any system call but read, write and _exit kills the process.
 TEST_CASE("path: route and report make no system call") {
   const auto exit_of_child = [&](Affinity affinity, bool limits_keys, bool break_it) {

@@ -38,6 +38,7 @@ void add_route(CLI::App& app, Context& context);
 void add_explain(CLI::App& app, Context& context);
 void add_assign(CLI::App& app, Context& context);
 void add_mapping(CLI::App& app, Context& context);
+void add_snapshot(CLI::App& app, Context& context);
 
 // Says the error on standard error; kBadUsage.
 int fail(const Error& error);

@@ -11,7 +11,8 @@ namespace cellroute::command {
 namespace {
 
 constexpr std::array<std::string_view, CsvReader::kColumns> kNames = {
-    "key", "key_base64", "tier", "region", "flags", "risk", "resource", "plan", "access", "at_ns"};
+    "key",      "key_base64", "tier",   "region", "flags", "risk",
+    "resource", "plan",       "access", "at_ns",  "cell",  "epoch"};
 
 // "nan" and "inf" are numbers here; the router refuses them with their own reason.
 template <class Number>
@@ -207,6 +208,8 @@ void CsvReader::read_row(Batch& batch, InputRecord& record) {
   record.region = field(kRegion, batch);
   record.plan = field(kPlan, batch);
   record.resource = field(kResource, batch);
+  record.cell = field(kCell, batch);
+  record.epoch = field(kEpoch, batch);
   if (record.malformed.empty()) {
     record.malformed = add_flags(field(kFlags, batch), batch, record);
   }

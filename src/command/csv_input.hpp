@@ -1,5 +1,6 @@
 // CSV as in RFC 4180, with a header that names the columns in any order: key, key_base64, tier,
-// region, flags, risk, resource, plan, access, at_ns; others are ignored. Flags are separated by
+// region, flags, risk, resource, plan, access, at_ns, cell, epoch; others are ignored. Flags are
+// separated by
 // '|', ';' or ' '. An empty field is left out. Rows end in LF or CR LF; a quoted field may hold
 // both, and commas, and doubled quotes. A row with another number of fields than the header, or
 // with quotes that do not fit, is malformed, and reading goes on with the next line.
@@ -71,6 +72,8 @@ class CsvReader final : public RecordReader {
     kPlan,
     kAccess,
     kAt,
+    kCell,
+    kEpoch,
     kColumns,
   };
 

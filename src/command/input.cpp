@@ -117,6 +117,15 @@ bool Lines::may_wait() const noexcept {
   return !at_end() && (skipping_ || input_->rest().find('\n') == std::string_view::npos);
 }
 
+Result<std::unique_ptr<InputBuffer>> open_buffer(const std::string& path) {
+  const bool standard = path == "-";
+  const std::string name = standard ? "standard input" : path;
+  const int descriptor =
+      standard ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return system_error(name, errno);
+  return std::make_unique<InputBuffer>(descriptor, name);
+}
+
 Result<std::unique_ptr<RecordReader>> open_input(const std::string& path,
                                                  std::optional<InputFormat> format) {
   const bool standard = path == "-";
@@ -126,17 +135,15 @@ Result<std::unique_ptr<RecordReader>> open_input(const std::string& path,
                             ": the ending does not say the format: add --format jsonl, "
                             "--format csv or --format keys");
   }
-  const int descriptor =
-      standard ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return system_error(standard ? "standard input" : path, errno);
-  auto input = std::make_unique<InputBuffer>(descriptor, standard ? "standard input" : path);
+  Result<std::unique_ptr<InputBuffer>> input = open_buffer(path);
+  if (!input.ok()) return input.error();
   std::unique_ptr<RecordReader> reader;
   switch (*format) {
     case InputFormat::kJsonLines:
-      reader = std::make_unique<JsonLinesReader>(std::move(input));
+      reader = std::make_unique<JsonLinesReader>(std::move(*input));
       break;
-    case InputFormat::kCsv: reader = std::make_unique<CsvReader>(std::move(input)); break;
-    case InputFormat::kKeys: reader = std::make_unique<KeyLinesReader>(std::move(input)); break;
+    case InputFormat::kCsv: reader = std::make_unique<CsvReader>(std::move(*input)); break;
+    case InputFormat::kKeys: reader = std::make_unique<KeyLinesReader>(std::move(*input)); break;
   }
   return reader;
 }

@@ -34,6 +34,9 @@ struct InputRecord {
   bool has_risk = false;
   std::optional<Access> access;
   std::optional<Nanos> at;
+  // Of mappings, not of requests; from CSV alone, as they are spelt there.
+  std::string_view cell;
+  std::string_view epoch;
 };
 
 // Records that are read, routed and written together, with the memory behind their texts. A line
@@ -140,6 +143,9 @@ class InputBuffer {
   bool at_end_ = false;
   bool started_ = false;
 };
+
+// Opens `path` ("-": standard input).
+Result<std::unique_ptr<InputBuffer>> open_buffer(const std::string& path);
 
 enum class InputFormat : std::uint8_t { kJsonLines, kCsv, kKeys };
 

@@ -3,11 +3,6 @@
 // A record whose key has none is created; one that is there already, in all but its revision, is
 // unchanged, so that an import that was interrupted can be run again; one that differs is in
 // conflict, and the stored one stays.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <system_error>
 #include <utility>
 
 #include "cellroute/check/problems.hpp"
@@ -193,14 +188,9 @@ void Importer::tell(std::uint64_t line, const std::string& text) {
 }
 
 int import(const ImportOptions& options) {
-  const bool standard = options.input == "-";
-  const int file =
-      standard ? ::dup(STDIN_FILENO) : ::open(options.input.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) {
-    return fail(Error(ErrorCode::kUnavailable,
-                      options.input + ": " + std::generic_category().message(errno)));
-  }
-  Lines lines(std::make_unique<InputBuffer>(file, standard ? "standard input" : options.input));
+  auto input = open_buffer(options.input);
+  if (!input.ok()) return fail(input.error());
+  Lines lines(std::move(*input));
   const auto store = open_mappings(options.mappings, true);
   if (!store.ok()) return fail(store.error());
   Importer importer(**store, lines, options.time.now());

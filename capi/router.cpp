@@ -52,13 +52,14 @@ bool same(Topology loaded, const CompiledTopology& serving) {
   return loaded == serving.topology();
 }
 
-std::int32_t publish(cellroute_router& router, std::shared_ptr<const CompiledTopology> compiled,
+std::int32_t publish(cellroute_router& router,
+                     const std::shared_ptr<const CompiledTopology>& compiled,
                      const cellroute_publish_options& options, cellroute_error* error) {
   std::vector<MappingRecord> records;
   if (const std::int32_t code = take_mappings(options, records, error); code != CELLROUTE_OK) {
     return code;
   }
-  const Error failed = router.router->publish(std::move(compiled), records, gate_of(options));
+  const Error failed = router.router->publish(compiled, records, gate_of(options));
   return failed.ok() ? CELLROUTE_OK : fail(error, failed);
 }
 
@@ -104,8 +105,8 @@ int32_t cellroute_router_memory_size(const cellroute_router_options* options, ui
 
 int32_t cellroute_router_create(const cellroute_router_options* options, cellroute_router** router,
                                 cellroute_error* error) {
+  cellroute_router_options room;
   return capi::enter(error, [&]() -> std::int32_t {
-    cellroute_router_options room;
     if (router == nullptr) return capi::fail(error, CELLROUTE_E_NULL);
     if (const std::int32_t code = capi::read_optional(options, room); code != CELLROUTE_OK) {
       return capi::fail(error, code);
@@ -136,8 +137,8 @@ int32_t cellroute_publish_options_default(cellroute_publish_options* options,
 
 int32_t cellroute_router_publish(cellroute_router* router, const cellroute_topology* topology,
                                  const cellroute_publish_options* options, cellroute_error* error) {
+  cellroute_publish_options room;
   return capi::enter(error, [&]() -> std::int32_t {
-    cellroute_publish_options room;
     std::int32_t code = capi::check(router);
     if (code == CELLROUTE_OK) code = capi::check(topology);
     if (code == CELLROUTE_OK) code = capi::read_publish_options(options, room);
@@ -149,9 +150,9 @@ int32_t cellroute_router_publish(cellroute_router* router, const cellroute_topol
 int32_t cellroute_router_refresh(cellroute_router* router, cellroute_view path,
                                  const cellroute_load_options* load,
                                  const cellroute_publish_options* options, cellroute_error* error) {
+  cellroute_load_options load_room;
+  cellroute_publish_options options_room;
   return capi::enter(error, [&]() -> std::int32_t {
-    cellroute_load_options load_room;
-    cellroute_publish_options options_room;
     std::int32_t code = capi::check(router);
     if (code == CELLROUTE_OK && !capi::sound(path)) code = CELLROUTE_E_NULL;
     if (code == CELLROUTE_OK) code = capi::read_load_options(load, load_room);

@@ -73,8 +73,8 @@ int32_t cellroute_store_open(cellroute_view url, const cellroute_store_options* 
 
 int32_t cellroute_store_create(const cellroute_store_calls* calls, void* self,
                                cellroute_store** store, cellroute_error* error) {
+  cellroute_store_calls room;
   return capi::enter(error, [&]() -> std::int32_t {
-    cellroute_store_calls room;
     std::int32_t code = capi::read_struct(calls, room);
     if (code == CELLROUTE_OK &&
         (store == nullptr || calls->get == nullptr || calls->put_if == nullptr)) {
@@ -109,8 +109,8 @@ int32_t cellroute_store_capabilities(const cellroute_store* store, uint32_t* cap
 
 int32_t cellroute_store_get(cellroute_store* store, cellroute_view key, int64_t now_ns,
                             const cellroute_sink* sink, cellroute_error* error) {
+  cellroute_sink room;
   return capi::enter(error, [&]() -> std::int32_t {
-    cellroute_sink room;
     std::int32_t code = capi::check(store);
     if (code == CELLROUTE_OK && !capi::sound(key)) code = CELLROUTE_E_NULL;
     if (code == CELLROUTE_OK) code = capi::read_sink(sink, room);
@@ -142,8 +142,8 @@ int32_t cellroute_store_put_if(cellroute_store* store, const cellroute_record* r
 
 int32_t cellroute_store_scan(cellroute_store* store, cellroute_view cursor, uint64_t limit,
                              int64_t now_ns, const cellroute_sink* sink, cellroute_error* error) {
+  cellroute_sink room;
   return capi::enter(error, [&]() -> std::int32_t {
-    cellroute_sink room;
     std::int32_t code = capi::check(store);
     if (code == CELLROUTE_OK && !capi::sound(cursor)) code = CELLROUTE_E_NULL;
     if (code == CELLROUTE_OK) code = capi::read_sink(sink, room);

@@ -59,8 +59,8 @@ namespace capi = cellroute::capi;
 
 int32_t cellroute_topology_load(cellroute_view bytes, const cellroute_load_options* options,
                                 cellroute_topology** topology, cellroute_error* error) {
+  cellroute_load_options room;
   return capi::enter(error, [&]() -> std::int32_t {
-    cellroute_load_options room;
     if (topology == nullptr || !capi::sound(bytes)) return capi::fail(error, CELLROUTE_E_NULL);
     if (const std::int32_t code = capi::read_load_options(options, room); code != CELLROUTE_OK) {
       return capi::fail(error, code);
@@ -77,8 +77,8 @@ int32_t cellroute_topology_load(cellroute_view bytes, const cellroute_load_optio
 
 int32_t cellroute_topology_load_file(cellroute_view path, const cellroute_load_options* options,
                                      cellroute_topology** topology, cellroute_error* error) {
+  cellroute_load_options room;
   return capi::enter(error, [&]() -> std::int32_t {
-    cellroute_load_options room;
     if (topology == nullptr || !capi::sound(path)) return capi::fail(error, CELLROUTE_E_NULL);
     if (const std::int32_t code = capi::read_load_options(options, room); code != CELLROUTE_OK) {
       return capi::fail(error, code);

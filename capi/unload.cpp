@@ -5,8 +5,9 @@
 
 #ifdef CELLROUTE_STATIC_RUNTIME
 namespace __gnu_cxx {
-void __freeres();  // libstdc++ has it for memory checkers, and no header that declares it
-}
+// libstdc++ has it for memory checkers, and no header that declares it.
+void __freeres();  // NOLINT(bugprone-reserved-identifier): its own name
+}  // namespace __gnu_cxx
 #endif
 
 namespace {

@@ -64,7 +64,7 @@ TEST_CASE("mapping file build: builders that race for a path never touch the fil
   for (int i = 0; i < 3; ++i) {
     children.emplace_back([&] {
       int built = 0;
-      while (built < 300) {
+      while (built < 100) {
         const auto result = try_build(path, {{"k", "a"}});
         if (!result.ok() && result.error().code() != ErrorCode::kConflict) return 1;
         built += result.ok() ? 1 : 0;
@@ -138,7 +138,7 @@ TEST_CASE("mapping file build: killed at any moment, it leaves a whole file") {
   const FileBytes before = bytes_of(path);
   std::minstd_rand random(17);
   int kept = 0;
-  constexpr int kKills = 60;
+  constexpr int kKills = 40;
   for (int i = 0; i < kKills; ++i) {
     Child child([&] {
       while (try_build(path, new_mappings).ok()) {

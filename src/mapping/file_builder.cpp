@@ -34,6 +34,7 @@ using mapping::Spilled;
 constexpr int kMostTries = 32;  // tables of growing length; chance alone needs more than one only
                                 // where there are few lines
 constexpr std::size_t kPageRecords = 10'000;
+constexpr std::uint64_t kWorthThreads = std::uint64_t{8} << 20;  // bytes of spilled records
 
 class Builder final : public FileBuilder {
  public:
@@ -196,11 +197,14 @@ Result<bool> Builder::fill(const Plan& plan, LineTable& table, crm::Header& head
                            const FileBuildSeen& seen) {
   report_ = {};
   const std::size_t at_once = std::max(1U, std::thread::hardware_concurrency());
+  const std::launch how = spill_.bytes() < kWorthThreads
+                              ? std::launch::deferred
+                              : std::launch::async | std::launch::deferred;
   std::deque<std::future<Result<Part>>> underway;
   for (std::size_t next = 0; next < Spill::kParts || !underway.empty();) {
     if (next < Spill::kParts && underway.size() < at_once) {
       underway.push_back(
-          std::async(mapping::prepare_part, std::cref(spill_), next++, std::cref(plan)));
+          std::async(how, mapping::prepare_part, std::cref(spill_), next++, std::cref(plan)));
       continue;
     }
     Result<Part> part = underway.front().get();

@@ -47,6 +47,9 @@ class Spill {
   Error add(std::size_t part, std::string_view bytes);
   Error flush();
 
+  // Of all parts, as far as they are written. After flush(): all.
+  std::uint64_t bytes() const noexcept { return end_; }
+
   // All that was added to the part, as one. Precondition: flush() came after the last add().
   Result<std::string> read(std::size_t part) const;
 

@@ -75,7 +75,7 @@ std::int32_t refresh(cellroute_router& router, cellroute_view path,
   }
   auto compiled = compile(std::move(*loaded), compile_options(load));
   if (!compiled.ok()) return fail(error, compiled.error());
-  return publish(router, std::move(*compiled), options, error);
+  return publish(router, *compiled, options, error);
 }
 
 // Any number that a cell has had since the guards began.

@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 """What a Lambda function costs in Python and in C++, beside one that does nothing, in one run.
 
-    PYTHONPATH=bindings/python CELLROUTE_LIBRARY=build/lib/libcellroute.so /usr/bin/python3 \
-        benchmarks/lambda_bench.py build/bin
+    /usr/bin/python3 benchmarks/lambda_bench.py build/bin
 
 Cold start: from the process's beginning until it asks the Runtime API for its first event, the least and the
 middle of interleaved starts. An invocation: from handing an event to the Runtime API until the answer is there,
@@ -32,6 +31,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 SOURCE = pathlib.Path(__file__).resolve().parents[1]
 EXAMPLES = SOURCE / "examples"
 sys.path += [str(EXAMPLES / room) for room in ("lambda_host", "ecommerce_lambda/python", "financial_authorizer/python")]
+sys.path.append(str(SOURCE / "bindings/python"))
 
 from run_function import Function, function, python_function  # noqa: E402
 
@@ -60,7 +60,7 @@ def event(example: str, name: str) -> Any:
     return json.loads((EXAMPLES / example / "events" / f"{name}.json").read_text())
 
 
-def prepared(room: pathlib.Path, cell: str) -> tuple[dict[str, str], Any, Any]:
+def prepared(programs: pathlib.Path, room: pathlib.Path, cell: str) -> tuple[dict[str, str], Any, Any]:
     """The environment of all functions, and an event for each example."""
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
@@ -73,6 +73,7 @@ def prepared(room: pathlib.Path, cell: str) -> tuple[dict[str, str], Any, Any]:
     asked = event("financial_authorizer", "request")
     asked["multiValueHeaders"] = {"Authorization": [f"Bearer {token}"]}
     environment = {
+        "CELLROUTE_LIBRARY": str(programs.resolve().parent / "lib/libcellroute.so"),
         "KEYRING": str(room / "keyring.json"), "ISSUER": "i", "AUDIENCE": "a",
         "PYTHONPATH": os.pathsep.join([*sys.path, str(room)])}
     return environment, event("ecommerce_lambda", "rest_get"), asked
@@ -82,7 +83,7 @@ def contestants(
     programs: pathlib.Path, room: pathlib.Path, cell: str
 ) -> dict[str, tuple[list[str], dict[str, str], Any]]:
     """Command, environment and event by name."""
-    environment, shop_event, asked = prepared(room, cell)
+    environment, shop_event, asked = prepared(programs, room, cell)
     shop = environment | {"CELLROUTE_TOPOLOGY": str(room / "shop.yaml")}
     bank = environment | {"CELLROUTE_TOPOLOGY": str(EXAMPLES / "financial/topology.yaml")}
     return {

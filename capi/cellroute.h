@@ -696,8 +696,9 @@ typedef struct cellroute_outcome {
   uint32_t slow;        /* 1: slow, also where breaker.slow_call does not say so */
 } cellroute_outcome;
 
-/* Ends a routed request: gives back what the ticket holds, tells the breaker, empties the ticket.
- * One that is empty, late, foreign or reported before changes nothing. CELLROUTE_E_FORKED. */
+/* Ends a routed request: gives back what the ticket still holds, tells the breaker, empties the
+ * ticket. One that is empty, foreign or reported before changes nothing; of one that is late, which
+ * holds nothing any more, a closed breaker still counts how the call went. CELLROUTE_E_FORKED. */
 CELLROUTE_API int32_t cellroute_report(cellroute_router* router, cellroute_ticket* ticket,
                                        const cellroute_outcome* outcome, int64_t now_ns);
 

@@ -126,7 +126,7 @@ class Router {
   }
 
   // Ends a routed request: gives back what its ticket holds, tells the breaker, empties the ticket.
-  // A ticket that is empty, late or foreign changes nothing. No I/O, allocation, lock, system call.
+  // Late tells a closed breaker alone; empty, foreign none. No I/O, allocation, lock, system call.
   void report(Ticket& ticket, const CallReport& call, Nanos now) noexcept {
     if (ticket.empty() || ticket.lane >= lanes()) return;
     const Reading reading(published_, ticket.lane);

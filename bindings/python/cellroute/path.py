@@ -153,7 +153,7 @@ class Path:
     ) -> None:
         """Ends a routed request: gives back what it holds, tells the breaker. `http_status` of the
         cell's answer, or `error`: timeout, connect or abort (the client's own). A decision that was
-        reported before, or is late, changes nothing."""
+        reported before changes nothing; of a late one a closed breaker still counts how it went."""
         now = ctypes.c_int64(_time_ns() if now_ns is None else now_ns)
         outcome = outcome_of(http_status, error, slow)
         code = _report(self._reference, decision._ticket_reference(), outcome, now)

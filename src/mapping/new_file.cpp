@@ -48,11 +48,14 @@ Error system_error(const std::string& path, int code) {
                path + ": " + std::generic_category().message(code));
 }
 
-Error write_at(const Descriptor& file, const std::string& path, std::uint64_t offset,
-               std::span<const std::byte> bytes) {
+namespace {
+
+// The system may do a part of what it is asked for, or be interrupted before it does any.
+template <class Bytes, class Transfer>
+Error transfer_all(const std::string& path, std::uint64_t offset, Bytes bytes,
+                   const Transfer& transfer) {
   while (!bytes.empty()) {
-    const ssize_t done =
-        ::pwrite(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    const ssize_t done = transfer(bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (done < 0 && errno != EINTR) return system_error(path, errno);
     if (done == 0) return system_error(path, EIO);
     if (done < 0) continue;
@@ -62,18 +65,20 @@ Error write_at(const Descriptor& file, const std::string& path, std::uint64_t of
   return {};
 }
 
+}  // namespace
+
+Error write_at(const Descriptor& file, const std::string& path, std::uint64_t offset,
+               std::span<const std::byte> bytes) {
+  return transfer_all(path, offset, bytes, [&](const std::byte* from, std::size_t size, off_t at) {
+    return ::pwrite(file.get(), from, size, at);
+  });
+}
+
 Error read_at(const Descriptor& file, const std::string& path, std::uint64_t offset,
               std::span<std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t done =
-        ::pread(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (done < 0 && errno != EINTR) return system_error(path, errno);
-    if (done == 0) return system_error(path, EIO);
-    if (done < 0) continue;
-    offset += static_cast<std::uint64_t>(done);
-    bytes = bytes.subspan(static_cast<std::size_t>(done));
-  }
-  return {};
+  return transfer_all(path, offset, bytes, [&](std::byte* to, std::size_t size, off_t at) {
+    return ::pread(file.get(), to, size, at);
+  });
 }
 
 Result<Descriptor> open_nameless(const std::string& path) {

@@ -61,7 +61,7 @@ static cellroute_snapshot* snapshot;
 static cellroute_store* store;
 static cellroute_store* custom;
 static cellroute_store* lmdb;
-static char lmdb_url[] = "lmdb:/tmp/cellroute-allocation-XXXXXX";
+static char lmdb_url[] = "lmdb:capi_allocation_XXXXXX";
 static cellroute_view first_key;
 static cellroute_record* put_record;
 static cellroute_record* record;

@@ -152,6 +152,7 @@ Error RedisServers::settle(Attempt& attempt, Node& node) {
     return error_of_reply(attempt.reply, node.endpoint.text());
   }
   if (passes(attempt.reply)) {
+    attempt.redirects = 0;  // it goes on after a wait, and so until the deadline
     const std::lock_guard lock(mutex_);
     known_ = false;
     node.idle.clear();  // a server that became a replica is to say so when we log in

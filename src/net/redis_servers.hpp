@@ -57,7 +57,7 @@ class RedisServers {
 
   // The reply, which may be an error of the command's own.
   //   kUnavailable  no answer in time, or not known whether the command was done; or redirected
-  //                 more than 16 times
+  //                 more than 16 times without a wait
   //   kUnsupported  a server of a cluster, and the URL does not say so
   Result<RedisReply> call(unsigned slot, const RedisCommand& command, Deadline deadline);
 

@@ -9,6 +9,9 @@
 // Changes: in order for each key; in the order of all writes where the store has one partition, as
 //   it has but in a cluster (capabilities().ordered_changes). After a failover or restart, or when
 //   a slot was moved, a cursor is refused, since what it stands behind may have been lost.
+// Resharding: look-ups go on while a slot is moved; all else about its partition waits until its
+// keys
+//   are together again (TRYAGAIN), or for its time.
 // Threads: any; connections are shared. No thread and no signal handler is made, and no SIGPIPE is
 //   raised.
 // Fork: as all stores; a child's copy of the handle does not disturb the parent's connections.

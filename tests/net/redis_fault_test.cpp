@@ -9,8 +9,10 @@
 #include <thread>
 #include <vector>
 
+#include "control/assign.hpp"
 #include "fake_server.hpp"
 #include "net/deadline.hpp"
+#include "net/redis_layout.hpp"
 #include "net/redis_store.hpp"
 #include "redis_server.hpp"
 #include "store_records.hpp"
@@ -296,6 +298,49 @@ TEST_CASE("redis: a child of fork is refused, and its parent's connections live 
   });
   CHECK(child.wait() == 0);
   CHECK(store->get("tenant", kNow).answer == Answer::kFound);
+}
+
+TEST_CASE("redis: while the store is down nothing is assigned") {
+  RedisServer server;
+  const auto store = open_with(server.url(), kShort);
+  server.kill();
+  for (int i = 0; i < 5; ++i) {
+    const auto assigned = in_time([&] { return assign(*store, {"tenant", "cell-a", {}}, kNow); });
+    CHECK(code_of(assigned) == ErrorCode::kUnavailable);
+  }
+  server.start();
+  CHECK(get_until_known(*store, "tenant").answer == Answer::kAbsent);
+}
+
+// A key of the partition's.
+std::string key_in_partition(unsigned partition) {
+  for (int i = 0;; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    if (net::redis_partition(key, net::kClusterPartitions) == partition) return key;
+  }
+}
+
+TEST_CASE("redis cluster: a slot that is being moved, and has been, is followed") {
+  testing::RedisCluster cluster;
+  const auto store = open_with(cluster.url(), testing::kPatience);
+  const std::string slot = std::to_string(net::RedisPartition("cellroute", 0).slot());
+  RedisServer& from = cluster.server(2);  // has the last third of the slots
+  RedisServer& to = cluster.server(0);
+  const std::string to_id = to.ask({"CLUSTER", "MYID"}).text;
+  to.ask({"CLUSTER", "SETSLOT", slot, "IMPORTING", from.ask({"CLUSTER", "MYID"}).text});
+  from.ask({"CLUSTER", "SETSLOT", slot, "MIGRATING", to_id});
+  const std::string key = key_in_partition(0);
+  // Whoever asks for one key is sent on (ASK); a script needs all of them at one server.
+  CHECK(store->get(key, kNow).answer == Answer::kAbsent);
+  const auto hasty = open_with(cluster.url(), kShort);
+  CHECK(in_time([&] { return code_of(hasty->put_if(plain_record(key), 0)); }) ==
+        ErrorCode::kUnavailable);
+  to.ask({"CLUSTER", "SETSLOT", slot, "NODE", to_id});
+  from.ask({"CLUSTER", "SETSLOT", slot, "NODE", to_id});
+  CHECK(store->get(key, kNow).answer == Answer::kAbsent);  // MOVED
+  CHECK(must(store->put_if(plain_record(key), 0)) == 1);   // to one that has not seen the script
+  CHECK(store->get(key, kNow).answer == Answer::kFound);
+  CHECK(to.ask({"EXISTS", "cellroute:{0}:records"}).integer == 1);
 }
 
 TEST_CASE("redis cluster: a node that is stopped holds up its own keys alone") {

@@ -104,6 +104,24 @@ def test_cellroute_reads_what_redis_py_wrote(server: str, mapping_pb2: Any) -> N
     assert run(server, "get", "tenant")["cell"] == "cell-c"
 
 
+def test_the_c_library_opens_a_store_for_the_other_one(server: str) -> None:
+    ran = subprocess.run([os.environ["CELLROUTE_NET_STORE"], f"redis+unix://{server}?prefix=c"],
+                         capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_the_c_library_exports_its_own_names_and_needs_hiredis_beside_the_other_one() -> None:
+    library = os.environ["CELLROUTE_NET_LIBRARY"]
+    symbols = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True)
+    names = {line.split()[2].split("@")[0] for line in symbols.stdout.splitlines()}
+    assert names - {"CELLROUTE_NET_0"} == {"cellroute_net_store_open"}
+    headers = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True)
+    needed = {line.split("[")[1].rstrip("]").split(".so")[0]
+              for line in headers.stdout.splitlines() if "(NEEDED)" in line}
+    assert needed <= {"libcellroute", "libhiredis", "libstdc++", "libm", "libgcc_s", "libc", "ld-linux-x86-64"}
+    assert {"libcellroute", "libhiredis"} <= needed
+
+
 def test_no_password_is_told(tmp_path: pathlib.Path) -> None:
     url = f"redis+unix://:secret@{tmp_path}/none"
     ran = subprocess.run([os.environ["CELLROUTE_COMMAND"], "mapping", "get", "x", "--mappings", url],

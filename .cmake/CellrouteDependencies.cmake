@@ -31,3 +31,10 @@ if(CELLROUTE_BUILD_COMMAND)
   find_package(CLI11 REQUIRED)
   find_package(simdjson REQUIRED)
 endif()
+
+# The stores behind a network. Who only wants the rest need not have their clients; the tests do.
+set(needed QUIET)
+if(CELLROUTE_BUILD_TESTS)
+  set(needed REQUIRED)
+endif()
+find_package(Hiredis ${needed})

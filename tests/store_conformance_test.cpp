@@ -525,11 +525,16 @@ TEST_CASE("store: a page of nothing but tombstones ends, and the scan goes on be
 TEST_CASE("store: changes come in the order of their writes, each key's newest") {
   FOR_EACH_STORE(store);
   REQUIRE(store.capabilities().changes);
+  // Where the order is that of each key alone, only which keys come is the same everywhere.
+  const auto as_promised = [&store](std::vector<std::string> keys) {
+    if (!store.capabilities().ordered_changes) std::sort(keys.begin(), keys.end());
+    return keys;
+  };
   Cursor cursor;
   CHECK(changes_after(store, cursor, 10).empty());
   const Cursor start = cursor;
   for (const char* key : {"c", "a", "b"}) put_first(store, key, "cell-a");
-  CHECK(keys_of(changes_after(store, cursor, 2)) == std::vector<std::string>{"c", "a", "b"});
+  CHECK(as_promised(keys_of(changes_after(store, cursor, 2))) == as_promised({"c", "a", "b"}));
   CHECK(changes_after(store, cursor, 2).empty());
 
   REQUIRE(store.put_if(move_to(stored(store, "a"), "cell-b"), 1).ok());
@@ -537,16 +542,18 @@ TEST_CASE("store: changes come in the order of their writes, each key's newest")
   put_first(store, "d", "cell-a");
   REQUIRE(store.put_if(delete_it(stored(store, "c"), kNow + kSecond), 1).ok());
   const std::vector<MappingRecord> later = changes_after(store, cursor, 1);
-  CHECK(keys_of(later) == std::vector<std::string>{"a", "d", "c"});
-  CHECK(later[0].cell == "cell-c");
-  CHECK(later[0].revision == 3);
-  CHECK(later[2].deleted);
+  CHECK(as_promised(keys_of(later)) == as_promised({"a", "d", "c"}));
+  for (const MappingRecord& record : later) {
+    CHECK(record.cell == (record.key == "a" ? "cell-c" : "cell-a"));
+    CHECK(record.revision == (record.key == "a" ? 3 : record.key == "c" ? 2 : 1));
+    CHECK(record.deleted == (record.key == "c"));
+  }
 
-  const std::vector<std::string> compacted = {"b", "a", "d", "c"};
+  const std::vector<std::string> compacted = as_promised({"b", "a", "d", "c"});
   Cursor from_empty;
-  CHECK(keys_of(changes_after(store, from_empty, 3)) == compacted);
+  CHECK(as_promised(keys_of(changes_after(store, from_empty, 3))) == compacted);
   Cursor from_start = start;
-  CHECK(keys_of(changes_after(store, from_start, 100)) == compacted);
+  CHECK(as_promised(keys_of(changes_after(store, from_start, 100))) == compacted);
 }
 
 TEST_CASE("store: a reader of changes that stops between pages misses nothing") {
@@ -577,8 +584,8 @@ TEST_CASE("store: a reader of changes that stops between pages misses nothing") 
 TEST_CASE("store: a feed reader that a purged tombstone passed by is told to begin anew") {
   FOR_EACH_STORE(store);
   put_first(store, "tenant", "cell-a");
-  put_first(store, "other", "cell-a");
   Cursor early = must(store.changes("", 1)).next;
+  put_first(store, "other", "cell-a");
   REQUIRE(store.put_if(delete_it(stored(store, "tenant"), kNow), 1).ok());
   Cursor late;
   CHECK(changes_after(store, late, 10).size() == 2);
@@ -615,7 +622,7 @@ TEST_CASE("store: a cursor that is damaged or of another call or store is refuse
   CHECK_FALSE(store.changes(feed + "x", 2).ok());
   Cursor ahead = feed;
   ahead[16] = '\x7f';  // the lowest byte of its sequence number
-  CHECK(code_of(store.changes(ahead, 2)) == ErrorCode::kRefused);
+  CHECK(code_of(store.changes(ahead, 10)) == ErrorCode::kRefused);
 
   testing::TemporaryDirectory elsewhere;
   const testing::StoreKind kind = testing::store_kinds()[0];

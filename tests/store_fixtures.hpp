@@ -59,7 +59,7 @@ inline std::unique_ptr<MappingStore> open_lmdb(const std::string& path, StoreOpt
   return must(open_lmdb_store(path, options));
 }
 
-// One kind of store for the conformance suite; a new kind is a new entry in store_kinds().
+// One kind of store for the conformance suite. `directory` is of one store alone.
 struct StoreKind {
   std::string name;
   std::function<std::unique_ptr<MappingStore>(const std::string& directory)> open;
@@ -69,15 +69,7 @@ inline std::ostream& operator<<(std::ostream& out, const StoreKind& kind) {
   return out << kind.name;
 }
 
-inline std::vector<StoreKind> store_kinds() {
-  StoreOptions small;  // so that the suite goes through growing the map, too
-  small.map_bytes = 256 * 1024;
-  return {
-      {"memory", [](const std::string&) { return make_memory_store(); }},
-      {"lmdb", [](const std::string& directory) { return open_lmdb(directory + "/lmdb"); }},
-      {"lmdb with a small map",
-       [small](const std::string& directory) { return open_lmdb(directory + "/lmdb", small); }},
-  };
-}
+// Those that this test program is about.
+std::vector<StoreKind> store_kinds();
 
 }  // namespace cellroute::testing

@@ -22,6 +22,7 @@ struct StoreCapabilities {
   bool loses_acknowledged = false;    // a failover may forget one: no authority for migrations
   bool shared = false;                // other processes see the same records
   bool changes = false;               // changes() is a feed
+  bool ordered_changes = false;       // its order is that of all writes, not of each key's alone
   bool consistent_scan_cell = false;  // an empty scan_cell proves that the cell is empty
 };
 
@@ -103,8 +104,9 @@ class MappingStore {
   virtual Result<Page> scan_cell(std::string_view cell, const Cursor& cursor, std::size_t limit,
                                  Nanos now) = 0;
 
-  // Changes in the order they were acknowledged, tombstones included; each key's newest change
-  // after the cursor at least once. From an empty cursor that is every key there is. kUnsupported
+  // Changes in the order they were acknowledged, where capabilities().ordered_changes is false in
+  // that order for each key; tombstones included; each key's newest change after the cursor at
+  // least once. From an empty cursor that is every key there is. kUnsupported
   // where capabilities().changes is false. kRefused where the cursor cannot be honoured, because a
   // tombstone behind it has been purged or the store was replaced by another or an older one:
   // read anew from an empty cursor, and drop what that does not bring.

@@ -8,7 +8,11 @@
 #include <thread>
 #include <utility>
 
+#ifdef CELLROUTE_WITH_NET
+#include "net/open_net_store.hpp"
+#else
 #include "stores/open_store.hpp"
+#endif
 #include "topology/load.hpp"
 
 namespace cellroute::command {
@@ -148,7 +152,12 @@ void add_topology_option(CLI::App& command, std::string& path, bool required) {
 }
 
 void add_mappings_option(CLI::App& command, std::string& url, bool required) {
-  command.add_option("--mappings", url, "Mapping store: lmdb:PATH or memory:")->required(required);
+#ifdef CELLROUTE_WITH_NET
+  const char* const what = "Mapping store: lmdb:PATH, memory: or redis://HOST[:PORT]";
+#else
+  const char* const what = "Mapping store: lmdb:PATH or memory:";
+#endif
+  command.add_option("--mappings", url, what)->required(required);
 }
 
 Result<std::shared_ptr<const CompiledTopology>> compile_file(const std::string& path) {
@@ -162,14 +171,35 @@ Result<std::shared_ptr<const CompiledTopology>> compile_file(const std::string& 
   return compiled;
 }
 
+namespace {
+
+// Without user and password, which stand before the last @ of what follows the scheme.
+std::string without_login(const std::string& url) {
+  const std::size_t start = url.find("://");
+  const std::size_t at = url.rfind('@');
+  if (start == url.npos || at == url.npos || at < start + 3) return url;
+  return url.substr(0, start + 3) + url.substr(at + 1);
+}
+
+Result<std::unique_ptr<MappingStore>> open_any_store(const std::string& url,
+                                                     const StoreOptions& options) {
+#ifdef CELLROUTE_WITH_NET
+  return open_net_store(url, options);
+#else
+  return open_store(url, options);
+#endif
+}
+
+}  // namespace
+
 Result<std::unique_ptr<MappingStore>> open_mappings(const std::string& url, bool create) {
   StoreOptions options;
   options.create = create;
-  auto store = open_store(url, options);
+  auto store = open_any_store(url, options);
   if (store.ok()) return store;
   const bool missing = !create && store.error().code() == ErrorCode::kNotFound;
   return Error(store.error().code(),
-               "--mappings " + url + ": " + store.error().text() +
+               "--mappings " + without_login(url) + ": " + store.error().text() +
                    (missing ? "; assign, mapping put and mapping import make one" : ""));
 }
 

@@ -60,6 +60,7 @@ class LmdbStore final : public MappingStore {
     can.durable = true;
     can.shared = true;
     can.changes = true;
+    can.ordered_changes = true;
     can.consistent_scan_cell = true;
     return can;
   }

@@ -81,6 +81,7 @@ class MemoryStore final : public MappingStore {
   StoreCapabilities capabilities() const noexcept override {
     StoreCapabilities can;
     can.changes = true;
+    can.ordered_changes = true;
     can.consistent_scan_cell = true;
     return can;
   }

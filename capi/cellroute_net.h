@@ -1,0 +1,42 @@
+/*
+ * cellroute: mapping stores behind a network, of libcellroute-net.
+ *
+ * A store opened here is one of libcellroute's: every function of cellroute.h takes it, and its
+ * rules hold. The two libraries meet in that interface alone; this one needs the system's hiredis.
+ */
+#ifndef CELLROUTE_NET_H
+#define CELLROUTE_NET_H
+
+#include "cellroute.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cellroute_net_options {
+  uint32_t struct_size;
+  uint32_t open_existing; /* 1: do not make the store where there is none */
+  int64_t timeout_ns;     /* the longest that a call takes; 0: 5 s */
+} cellroute_net_options;
+
+/* Opens a store in Redis:
+ *
+ *     redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]       a server that stands alone
+ *     redis+unix://[[USER]:PASSWORD@]/PATH[?db=DATABASE]     the same by a unix socket
+ *     redis+cluster://[[USER]:PASSWORD@]HOST[:PORT][,...]    some nodes of a cluster
+ *
+ * each with ?prefix=NAME for what the store's keys begin with ("cellroute"). Redis may forget what
+ * it acknowledged when it fails over or restarts (CELLROUTE_STORE_LOSES_ACKNOWLEDGED). Destroy the
+ * store with cellroute_store_destroy() before this library is unloaded. `options` may be NULL.
+ * CELLROUTE_E_UNSUPPORTED: another store, TLS, or a server that is not what the URL says;
+ * CELLROUTE_E_INVALID_ARGUMENT, _NOT_FOUND, _REFUSED (the login), _CORRUPT, _UNAVAILABLE as the
+ * text says, which never holds the URL's password. */
+CELLROUTE_API int32_t cellroute_net_store_open(cellroute_view url,
+                                               const cellroute_net_options* options,
+                                               cellroute_store** store, cellroute_error* error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* CELLROUTE_NET_H */

@@ -1,5 +1,5 @@
-// The mapping file: built, looked up one key at a time and in batches, beside what the memory it
-// lies in can do (one random line of it, alone or prefetched), absl's map and LMDB.
+// The mapping file: built, looked up and routed by, one key at a time and in batches, beside what
+// the memory it lies in can do (one random line of it, alone or prefetched), absl's map and LMDB.
 //
 // A million keys by default; the size that it is for takes some minutes, 4 GB below TMPDIR and, for
 // absl's map, 13 GB of memory:
@@ -21,12 +21,14 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cellroute/hash.hpp"
 #include "cellroute/mapping_file.hpp"
+#include "cellroute/router.hpp"
 #include "keys.hpp"
 #include "mapping/file_builder.hpp"
 
@@ -254,6 +256,96 @@ void find_absent(benchmark::State& state) {
   must(wrong == 0);  // by wrong_hit_odds() none in a life
 }
 
+// All guards on, as in the benchmark of the router.
+Topology fleet() {
+  Topology made;
+  made.generation = 1;
+  made.tiers = {{"tier-0", {}, {}}, {"tier-1", {}, {}}, {"tier-2", {}, {}}, {"tier-3", {}, {}}};
+  for (std::uint32_t i = 0; i < kProfiles; ++i) {
+    made.regions.push_back("region-" + std::to_string(i));
+  }
+  for (std::uint32_t i = 0; i < kCells; ++i) {
+    Cell& cell = made.cells.emplace_back();
+    cell.id = cell_name(i);
+    cell.tier = "tier-0";
+    cell.region = "region-0";
+  }
+  made.policy.breaker.consecutive_failures = 5;
+  made.policy.breaker.failure_rate = 500;
+  made.policy.in_flight = {1'000'000, 60 * kSecond};
+  Limit& limit = made.policy.limits.emplace_back();
+  limit.per = LimitPer::kCell;
+  limit.requests = 1'000'000'000;
+  limit.period = kSecond;
+  return made;
+}
+
+// A router whose base is the file. What it admits is never reported, which no cap notices: the time
+// stands still, and the caps are a million.
+struct Routed {
+  explicit Routed(bool copy) {
+    file(copy);  // built
+    RouterOptions options;
+    options.geometry.cells = 2048;
+    options.geometry.limiter_entries = 16;
+    auto made = Router::create(options);
+    must(made.ok());
+    router = std::move(*made);
+    const auto compiled = compile(fleet());
+    const auto base = MappingFile::open(file_path(), {.copy = copy});
+    must(compiled.ok() && base.ok() && router->publish(*compiled, *base, {}).ok());
+    profile = router->snapshot()->profile({"tier-0", "region-0", {}, {}}).profile;
+  }
+  std::unique_ptr<Router> router;
+  Profile profile;
+};
+
+void route_isolated(benchmark::State& state) {
+  const Routed routed(state.range(0) == 1);
+  const std::vector<Key>& keys = shuffled_keys();
+  Request request;
+  request.profile = routed.profile;
+  std::size_t i = 0;
+  for (auto _ : state) {
+    const Key& key = keys[i];
+    i = i + 1 == keys.size() ? 0 : i + 1;
+    request.key = key;
+    fence();
+    const Decision decision = routed.router->route(request, kSecond);
+    benchmark::DoNotOptimize(decision);
+    fence();
+    if (decision.reason != Reason::kMapped) std::abort();
+  }
+}
+
+// The keys as in find_batch.
+void route_batch(benchmark::State& state) {
+  using Clock = std::chrono::steady_clock;
+  const Routed routed(state.range(0) == 1);
+  const std::vector<Key>& keys = shuffled_keys();
+  constexpr std::size_t kBatches = 64;
+  std::vector<Key> near(kBatches * kBatch, keys[0]);
+  std::vector<Request> requests(near.size());
+  std::vector<Decision> decisions(near.size());
+  std::size_t at = 0;
+  for (auto _ : state) {
+    for (std::size_t i = 0; i < near.size(); ++i) {
+      near[i] = keys[at];
+      at = at + 1 == keys.size() ? 0 : at + 1;
+      requests[i].key = near[i];
+      requests[i].profile = routed.profile;
+    }
+    const Clock::time_point began = Clock::now();
+    for (std::size_t i = 0; i < near.size(); i += kBatch) {
+      routed.router->route_batch(std::span(requests).subspan(i, kBatch),
+                                 std::span(decisions).subspan(i, kBatch), kSecond);
+    }
+    state.SetIterationTime(std::chrono::duration<double>(Clock::now() - began).count());
+    for (const Decision& decision : decisions) must(decision.reason == Reason::kMapped);
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(near.size()));
+}
+
 struct KeyHash {
   using is_transparent = void;
   std::size_t operator()(std::string_view key) const noexcept { return hash_bytes(1, key); }
@@ -328,8 +420,10 @@ BENCHMARK(build)->Name("mapping_file/build")->Iterations(1)->UseRealTime();
 BENCHMARK(open_whole)->Name("mapping_file/open")->Arg(0)->Arg(1)->UseRealTime();
 BENCHMARK(line_isolated)->Name("mapping_file/isolated/line")->Arg(0)->Arg(1);
 BENCHMARK(find_isolated)->Name("mapping_file/isolated/find")->Arg(0)->Arg(1);
+BENCHMARK(route_isolated)->Name("mapping_file/isolated/route")->Arg(0)->Arg(1);
 BENCHMARK(line_prefetched)->Name("mapping_file/batch/line")->Arg(0)->Arg(1);
 BENCHMARK(find_batch)->Name("mapping_file/batch/find")->Arg(0)->Arg(1)->UseManualTime();
+BENCHMARK(route_batch)->Name("mapping_file/batch/route")->Arg(0)->Arg(1)->UseManualTime();
 BENCHMARK(find_absent)->Name("mapping_file/absent/find")->Arg(0)->Arg(1);
 // Once each, so that they need not keep their memory.
 BENCHMARK(flat_hash_map_isolated)->Name("mapping_file/isolated/flat_hash_map")->Iterations(1 << 20);

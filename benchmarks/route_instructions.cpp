@@ -1,16 +1,20 @@
 // Calls that .ci/instructions counts under callgrind, which counts alike on any machine. Run alone
 // it only checks that every call was served.
 //
-//   route_instructions CASE    guarded, publishing, unguarded, mapped, report
+//   route_instructions CASE    guarded, publishing, unguarded, mapped, base, swapping
 //
 // The counted functions are named counted_*; everything else happens outside of them.
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "cellroute/router.hpp"
 #include "keys.hpp"
+#include "mapping/file_builder.hpp"
 
 namespace {
 
@@ -52,6 +56,29 @@ Topology fleet(bool guarded) {
   return made;
 }
 
+// A base that has all keys.
+std::shared_ptr<const MappingFile> base_of(const std::vector<std::string>& keys) {
+  const char* const parent = std::getenv("TMPDIR");
+  const std::string path = std::string(parent != nullptr ? parent : "/tmp") +
+                           "/cellroute-instructions-" + std::to_string(::getpid()) + ".crm";
+  auto builder = std::move(*FileBuilder::create(path, {.seed = 42}));
+  const auto must = [](bool ok) {
+    if (!ok) std::abort();
+  };
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    FileRecord record;
+    const std::string cell = "cell-" + std::to_string(i);
+    record.key = keys[i];
+    record.cell = cell;
+    must(builder->add(record).ok());
+  }
+  must(builder->finish([](std::uint64_t) {}).ok());
+  auto file = MappingFile::open(path, {.copy = true});
+  ::unlink(path.c_str());
+  must(file.ok());
+  return *file;
+}
+
 }  // namespace
 
 // Outside of the anonymous namespace and never inlined, so that callgrind knows them by name.
@@ -78,7 +105,9 @@ int main(int count, char** arguments) {
     mappings.back().key = keys[i];
     mappings.back().cell = "cell-" + std::to_string(i);
   }
-  if (const Error error = router->publish(compiled, mappings); !error.ok()) {
+  std::vector<std::shared_ptr<const MappingFile>> bases(2);
+  if (what == "base" || what == "swapping") bases = {base_of(keys), base_of(keys)};
+  if (const Error error = router->publish(compiled, bases[0], mappings); !error.ok()) {
     std::fprintf(stderr, "%s\n", error.text().c_str());
     return 2;
   }
@@ -93,6 +122,9 @@ int main(int count, char** arguments) {
   int served = 0;
   for (int i = 0; i < kCalls; ++i) {
     if (what == "publishing" && i % 16 == 0) static_cast<void>(router->publish(compiled, mappings));
+    if (what == "swapping" && i % 16 == 0) {
+      static_cast<void>(router->publish(compiled, bases[i / 16 % 2 == 0 ? 1 : 0], mappings));
+    }
     const Nanos now = kNow + i * 100;
     request.key = keys[static_cast<std::size_t>(i) % keys.size()];
     Decision decision = counted_route(*router, request, now);

@@ -26,13 +26,13 @@ struct Choice {
 
 // Whether the handle is of this topology. Its numbers come from the host's memory: those of tier
 // and region are checked where they are used.
-inline bool is_current(const SnapshotPath& path, const Profile& profile) noexcept {
+CELLROUTE_HOT inline bool is_current(const SnapshotPath& path, const Profile& profile) noexcept {
   return profile.generation == path.generation && (profile.flags & path.unknown_flags) == 0 &&
          profile.plan <= path.plans;
 }
 
 // Step 1, in short.
-inline bool is_sound(const SnapshotPath& path, const Request& request) noexcept {
+CELLROUTE_HOT inline bool is_sound(const SnapshotPath& path, const Request& request) noexcept {
   return key_length_ok(request.key) && is_current(path, request.profile) && request.risk >= 0 &&
          request.risk <= 1 && request.resource.size() <= kMaxResourceBytes &&
          request.tried.size() <= kMaxTried;
@@ -56,7 +56,7 @@ inline void deny(Choice& choice, Status status, Reason reason) noexcept {
 }
 
 // Whether a mapping is of this topology; its numbers too come from the host's memory.
-inline bool is_current(const SnapshotPath& path, const Mapped& mapped) noexcept {
+CELLROUTE_HOT inline bool is_current(const SnapshotPath& path, const Mapped& mapped) noexcept {
   return mapped.generation == path.generation &&
          (mapped.cell < path.cell_count || mapped.cell == kNoCell) &&
          (mapped.profile.flags & path.unknown_flags) == 0 && mapped.profile.plan <= path.plans;
@@ -131,28 +131,79 @@ CELLROUTE_HOT inline void choose_pool(const SnapshotPath& path, const Request& r
   }
 }
 
-// Inlined into the path, where the compiler keeps a Choice in registers.
-CELLROUTE_HOT inline Choice choose(const Snapshot& snapshot, const Request& request) noexcept {
-  const SnapshotPath& path = snapshot.path();
-  Choice choice;
-  if (!is_sound(path, request)) [[unlikely]] {
+// Steps 2 to 4 for a key of which `mapped` is what is known; null: nothing.
+CELLROUTE_HOT inline void choose_by(const Snapshot& snapshot, const Request& request,
+                                    const Mapped* mapped, Nanos now, Choice& choice) noexcept {
+  if (mapped == nullptr || mapped->answer == Answer::kAbsent) {
+    choose_pool(snapshot.path(), request, choice);
+  } else if (mapped->answer != Answer::kFound) {
+    deny(choice, Status::kUnavailable, Reason::kLookupUnknown);
+  } else if (mapped->expires != 0 && now >= mapped->expires) [[unlikely]] {
+    choose_pool(snapshot.path(), request, choice);
+  } else {
+    choose_mapped(snapshot, request, *mapped, choice);
+  }
+}
+
+// Step 1, and what the next ones begin with. False where the request is not sound.
+CELLROUTE_HOT inline bool begin_choice(const Snapshot& snapshot, const Request& request,
+                                       Choice& choice) noexcept {
+  if (!is_sound(snapshot.path(), request)) [[unlikely]] {
     deny(choice, Status::kInvalidArgument, check_request(snapshot, request));
-    return choice;
+    return false;
   }
   choice.hash = snapshot.hash(request.key);
   choice.plan = request.profile.plan;
+  return true;
+}
+
+// Of a snapshot without a base. Inlined into the path, where the compiler keeps a Choice in
+// registers.
+CELLROUTE_HOT inline Choice choose_without_base(const Snapshot& snapshot, const Request& request,
+                                                Nanos now) noexcept {
+  Choice choice;
+  if (!begin_choice(snapshot, request, choice)) [[unlikely]]
+    return choice;
   const Mapped* mapped = request.mapping;
-  if (mapped == nullptr && path.has_mappings) {
-    mapped = snapshot.mappings().find(request.key, choice.hash);
+  if (mapped == nullptr && snapshot.path().has_changes) {
+    mapped = snapshot.overlay().find(request.key, choice.hash);
   }
-  if (mapped == nullptr || mapped->answer == Answer::kAbsent) {
-    choose_pool(path, request, choice);
-  } else if (mapped->answer == Answer::kFound) {
-    choose_mapped(snapshot, request, *mapped, choice);
-  } else {
-    deny(choice, Status::kUnavailable, Reason::kLookupUnknown);
-  }
+  choose_by(snapshot, request, mapped, now, choice);
   return choice;
+}
+
+// Of one with a base; `in_base` is what the base says of the key, where it was asked already. Its
+// memory is asked before the overlay is, so that the one's answer comes while the other is
+// searched.
+CELLROUTE_HOT inline Choice choose_over_base(const Snapshot& snapshot, const Request& request,
+                                             Nanos now, const FileAnswer* in_base) noexcept {
+  Choice choice;
+  if (!is_sound(snapshot.path(), request)) [[unlikely]] {
+    begin_choice(snapshot, request, choice);
+    return choice;
+  }
+  const MappingFile& base = *snapshot.base();
+  MappingFile::Place place{};
+  if (in_base == nullptr) place = base.ask(request.key);
+  begin_choice(snapshot, request, choice);
+  const Mapped* mapped = request.mapping;
+  if (mapped == nullptr && snapshot.path().has_changes) {
+    mapped = snapshot.overlay().find(request.key, choice.hash);
+  }
+  if (mapped != nullptr) {
+    choose_by(snapshot, request, mapped, now, choice);
+    return choice;
+  }
+  const FileAnswer found = in_base != nullptr ? *in_base : base.find(request.key, place);
+  const Mapped in_numbers = snapshot.mapped(found);
+  choose_by(snapshot, request, &in_numbers, now, choice);
+  return choice;
+}
+
+inline Choice choose(const Snapshot& snapshot, const Request& request, Nanos now,
+                     const FileAnswer* in_base = nullptr) noexcept {
+  return snapshot.path().has_base ? choose_over_base(snapshot, request, now, in_base)
+                                  : choose_without_base(snapshot, request, now);
 }
 
 }  // namespace cellroute

@@ -45,12 +45,15 @@ class Deciding {
 
   // What most requests need is inlined here, with its state in registers: a key that goes to its
   // cell or nowhere, whose cell's guards admit. All others are decided in full, from the beginning:
-  // step 1 to 5 are a function of the snapshot and the request, and a refusal consumes nothing.
+  // step 1 to 5 are a function of the snapshot and the request, and a refusal consumes nothing. So
+  // are those of a snapshot with a base, whose memory takes longer than all of this.
+  // `in_base`: what the base says of the key, where it was asked already.
   CELLROUTE_HOT static Decision decide(const Snapshot& snapshot, GuardsRef guards,
-                                       const Request& request, Nanos now) noexcept {
+                                       const Request& request, Nanos now,
+                                       const FileAnswer* in_base = nullptr) noexcept {
     const SnapshotPath& path = snapshot.path();
     if (path.pinned && request.tried.empty()) [[likely]] {
-      const Choice choice = choose(snapshot, request);
+      const Choice choice = choose_without_base(snapshot, request, now);
       if (choice.status == Status::kOk) [[likely]] {
         const auto& [rules, number] = path.cells[home_of(path, request, choice)];
         Ticket ticket;
@@ -71,7 +74,7 @@ class Deciding {
         }
       }
     }
-    return decide_in_full(snapshot, guards, request, now);
+    return decide_in_full(snapshot, guards, request, now, in_base);
   }
 
  private:
@@ -79,9 +82,10 @@ class Deciding {
       : snapshot_(snapshot), guards_(guards), request_(request), now_(now) {}
 
   [[gnu::noinline]] static Decision decide_in_full(const Snapshot& snapshot, GuardsRef guards,
-                                                   const Request& request, Nanos now) noexcept {
+                                                   const Request& request, Nanos now,
+                                                   const FileAnswer* in_base) noexcept {
     Deciding deciding(snapshot, guards, request, now);
-    deciding.serve(choose(snapshot, request));
+    deciding.serve(choose(snapshot, request, now, in_base));
     return deciding.decision_;
   }
 

@@ -44,7 +44,7 @@ class Explaining {
         guards_(guards),
         request_(request),
         now_(now),
-        choice_(choose(snapshot, request)) {}
+        choice_(choose(snapshot, request, now)) {}
 
   std::vector<Step> steps(const Decision& decision) {
     explain_request();
@@ -89,9 +89,15 @@ class Explaining {
   }
 
   void explain_mapping() {
-    const Mapped* mapped =
-        request_.mapping ? request_.mapping : snapshot_.mappings().find(request_.key, choice_.hash);
-    if (mapped == nullptr || mapped->answer == Answer::kAbsent) {
+    Mapped in_base;
+    const Mapped* mapped = request_.mapping;
+    if (mapped == nullptr) mapped = snapshot_.overlay().find(request_.key, choice_.hash);
+    if (mapped == nullptr && snapshot_.base()) {
+      in_base = snapshot_.mapped(snapshot_.base()->find(request_.key));
+      mapped = &in_base;
+    }
+    const bool expired = mapped != nullptr && mapped->expires != 0 && now_ >= mapped->expires;
+    if (mapped == nullptr || mapped->answer == Answer::kAbsent || expired) {
       const char* const then[] = {"PLACE: the strategy's pick is the key's home",
                                   "ASSIGN: a cell is proposed, assign writes it",
                                   "REJECT: a key without a mapping is not served"};

@@ -54,9 +54,22 @@ class MappingFile {
   MappingFile(const MappingFile&) = delete;
   MappingFile& operator=(const MappingFile&) = delete;
 
+  // Where a key's entry may be: its two lines and what is looked for there.
+  struct Place {
+    std::uint64_t fingerprint;
+    std::uint64_t mark;
+    std::uint64_t first;
+    std::uint64_t second;
+  };
+
+  // Asks the memory for both lines of the key and does not wait for them: what a caller does until
+  // it comes to find() costs nothing.
+  Place ask(std::string_view key) const noexcept;
+
   // kFound with the key's mapping, or kAbsent. No allocation, no system call. Should the file be
   // damaged after it was opened, an answer may be wrong or kUnknown, and nothing worse.
-  FileAnswer find(std::string_view key) const noexcept;
+  FileAnswer find(std::string_view key, const Place& place) const noexcept;
+  FileAnswer find(std::string_view key) const noexcept { return find(key, ask(key)); }
 
   // find() for each of `keys` into the `out` of the same place; as many as the shorter one has.
   void find(std::span<const std::string_view> keys, std::span<FileAnswer> out) const noexcept;
@@ -92,20 +105,10 @@ class MappingFile {
   }
 
  private:
-  // Where a key's entry may be.
-  struct Place {
-    std::uint64_t fingerprint;
-    std::uint64_t mark;
-    std::uint64_t first;
-  };
-
   MappingFile() = default;
 
   Error start(std::span<const std::byte> bytes);
   Place place_of(std::string_view key) const noexcept;
-  std::uint64_t second_of(const Place& place) const noexcept {
-    return layout_.other_line(place.first, place.fingerprint);
-  }
   void prefetch(std::uint64_t line) const noexcept {
     __builtin_prefetch(lines_ + line * crm::kLineBytes);
   }
@@ -191,7 +194,17 @@ inline Error MappingFile::start(std::span<const std::byte> bytes) {
 
 inline MappingFile::Place MappingFile::place_of(std::string_view key) const noexcept {
   const crm::KeyHash hash = crm::hash_key(seed_, key);
-  return {layout_.fingerprint(hash), hash.mark, layout_.first_line(hash)};
+  const std::uint64_t fingerprint = layout_.fingerprint(hash);
+  const std::uint64_t first = layout_.first_line(hash);
+  return {fingerprint, hash.mark, first, layout_.other_line(first, fingerprint)};
+}
+
+// Both lines at once: one after the other would be two waits.
+inline MappingFile::Place MappingFile::ask(std::string_view key) const noexcept {
+  const Place place = place_of(key);
+  prefetch(place.first);
+  prefetch(place.second);
+  return place;
 }
 
 // Writes field by field: a copy made at once would have to wait until the fields are in the cache.
@@ -210,14 +223,9 @@ inline void MappingFile::answer(std::uint64_t entry, const Place& place, std::st
   }
 }
 
-// Both lines are asked for at once: one after the other would be two waits.
-inline FileAnswer MappingFile::find(std::string_view key) const noexcept {
-  const Place place = place_of(key);
-  prefetch(place.first);
-  const std::uint64_t second = second_of(place);
-  prefetch(second);
+inline FileAnswer MappingFile::find(std::string_view key, const Place& place) const noexcept {
   std::uint64_t entry = entry_in(place.first, place);
-  if (entry == 0) entry = entry_in(second, place);
+  if (entry == 0) entry = entry_in(place.second, place);
   FileAnswer found;
   answer(entry, place, key, found);
   return found;
@@ -247,13 +255,13 @@ inline void MappingFile::find_few(std::span<const std::string_view> keys,
   for (std::size_t i = 0; i < keys.size(); ++i) {
     entries[i] = entry_in(places[i].first, places[i]);
     if (entries[i] != 0) continue;
-    prefetch(second_of(places[i]));
+    prefetch(places[i].second);
     missed[misses++] = static_cast<std::uint8_t>(i);
   }
   for (std::size_t i = 0; i < keys.size(); ++i) answer(entries[i], places[i], keys[i], out[i]);
   for (std::size_t j = 0; j < misses; ++j) {
     const std::size_t i = missed[j];
-    answer(entry_in(second_of(places[i]), places[i]), places[i], keys[i], out[i]);
+    answer(entry_in(places[i].second, places[i]), places[i], keys[i], out[i]);
   }
 }
 

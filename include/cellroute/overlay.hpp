@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cellroute/hash.hpp"
+#include "cellroute/hot_path.hpp"
 #include "cellroute/request.hpp"
 
 namespace cellroute {

@@ -1,4 +1,4 @@
-// The gate before a topology serves: what a publisher may change at once.
+// The gate before a topology or a base of mappings serves: what a publisher may change at once.
 //
 // These options are the publisher's, never the topology's own: a bad generated file must not be
 // able to wave itself through.
@@ -12,14 +12,16 @@
 #include <utility>
 #include <vector>
 
+#include "cellroute/mapping_file.hpp"
 #include "cellroute/policy.hpp"
 
 namespace cellroute {
 
 struct PublishOptions {
-  std::uint32_t max_moved_percent = 10;  // of the hash space, averaged over all classes
-  std::uint32_t max_cells_lost = 1;      // cells that served and are now OFFLINE or gone
-  bool allow_seed_change = false;        // a new placement seed moves nearly every key
+  std::uint32_t max_moved_percent = 10;      // of the hash space, averaged over all classes
+  std::uint32_t max_cells_lost = 1;          // cells that served and are now OFFLINE or gone
+  bool allow_seed_change = false;            // a new placement seed moves nearly every key
+  std::uint32_t max_keys_lost_percent = 10;  // of the keys of the base that serves
 };
 
 // What changes when `next` takes over from `serving`.
@@ -183,6 +185,27 @@ inline Error check_publish(const CompiledTopology& serving, const CompiledTopolo
     return refused(std::to_string(change.moved_thousandths / 10) + "." + tenths +
                    " % of the hash space would move; the publisher allows max_moved_percent = " +
                    std::to_string(options.max_moved_percent));
+  }
+  return {};
+}
+
+// Whether `next` may take over as the base from `serving`; kRefused with the figure that stands
+// against it.
+inline Error check_base(const MappingFile& serving, const MappingFile& next,
+                        const PublishOptions& options) {
+  if (next.generation() < serving.generation()) {
+    return refused("the mapping file of generation " + std::to_string(next.generation()) +
+                   " is older than that of " + std::to_string(serving.generation()) +
+                   ", which serves");
+  }
+  // Keys are far below 2^57, so that a hundred times as many are still a number of 64 bits.
+  const std::uint64_t least = 100 - std::min(options.max_keys_lost_percent, 100U);
+  if (next.keys() * 100 < serving.keys() * least) {
+    return refused("the mapping file of generation " + std::to_string(next.generation()) + " has " +
+                   std::to_string(next.keys()) + " keys, the serving one has " +
+                   std::to_string(serving.keys()) +
+                   "; the publisher allows max_keys_lost_percent = " +
+                   std::to_string(options.max_keys_lost_percent));
   }
   return {};
 }

@@ -47,6 +47,7 @@ struct Mapped {
   CellIndex cell = kNoCell;   // kNoCell: the topology has no such cell
   Profile profile = {};
   std::uint64_t epoch = 0;
+  Nanos expires = 0;  // from then on the key is ABSENT; 0: never
 };
 
 struct Request {

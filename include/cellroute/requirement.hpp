@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "cellroute/hot_path.hpp"
 #include "cellroute/topology.hpp"
 
 namespace cellroute {
@@ -32,11 +33,11 @@ struct Requirement {
   std::uint8_t risk_encryption = 0;       // at least, for a REQUIRE risk rule's sake
   std::uint8_t preferred_encryption = 0;  // at least, if a cell that passes has it
 
-  bool flags_pass(const CellFacts& cell) const noexcept {
+  CELLROUTE_HOT bool flags_pass(const CellFacts& cell) const noexcept {
     return (certifications & ~cell.certifications) == 0 && regions.test(cell.region) &&
            cell.encryption >= flag_encryption;
   }
-  bool risk_passes(const CellFacts& cell) const noexcept {
+  CELLROUTE_HOT bool risk_passes(const CellFacts& cell) const noexcept {
     return cell.encryption >= risk_encryption;
   }
   bool passes(const CellFacts& cell) const noexcept {

@@ -1,6 +1,7 @@
 // The router: publish a topology, route requests, report how they went.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -72,6 +73,14 @@ class Router {
   // Building a snapshot allocates: call it off the event loop.
   Error publish(const std::shared_ptr<const CompiledTopology>& next,
                 std::span<const MappingRecord> mappings = {}, const PublishOptions& options = {}) {
+    return publish(next, nullptr, mappings, options);
+  }
+
+  // The same with a mapping file as the base, null for none, and what changed since as `changes`,
+  // tombstones included. kRefused besides: check_base().
+  Error publish(const std::shared_ptr<const CompiledTopology>& next,
+                const std::shared_ptr<const MappingFile>& base,
+                std::span<const MappingRecord> changes, const PublishOptions& options = {}) {
     const std::lock_guard lock(publishing_);
     const std::shared_ptr<const Snapshot> serving = published_.hold(0);
     if (serving && serving->shared_compiled() != next) {
@@ -79,12 +88,15 @@ class Router {
         return error;
       }
     }
+    if (serving && serving->base() && base && serving->base() != base) {
+      if (Error error = check_base(*serving->base(), *base, options); !error.ok()) return error;
+    }
     Result<std::vector<std::uint32_t>> numbers = claim_numbers(*next);
     if (!numbers.ok()) return numbers.error();
     Result<GuardPlan> plan = GuardPlan::make(*next, *numbers, guards_.region().geometry().lanes);
     if (!plan.ok()) return plan.error();
     const auto snapshot =
-        std::make_shared<const Snapshot>(next, *numbers, std::move(*plan), mappings);
+        std::make_shared<const Snapshot>(next, *numbers, std::move(*plan), base, changes);
     if (Error error = published_.replace(snapshot); !error.ok()) return error;
     // Last, so that a topology that was not published has marked nothing.
     for (std::size_t i = 0; i < numbers->size(); ++i) {
@@ -115,7 +127,9 @@ class Router {
   }
 
   // The same for hosts whose requests and decisions have another shape: `next(i)` makes the i-th
-  // request, `take(i, decision)` gets its decision; neither may throw.
+  // request, `take(i, decision)` gets its decision; neither may throw. It is asked for a request
+  // twice where keys are looked up together; the first time only its key counts, which must stay
+  // where it is until the decision is taken.
   template <class Next, class Take>
   void route_each(std::size_t count, Next&& next, Take&& take, Nanos now) noexcept {
     decide_each<true>(count, next, take, now);
@@ -178,14 +192,24 @@ class Router {
   void decide_each(std::size_t count, Next&& next, Take&& take, Nanos now) noexcept {
     const Reading reading(published_, 0);
     const Snapshot* const snapshot = reading.get();
+    const MappingFile* const base = snapshot != nullptr ? snapshot->base().get() : nullptr;
+    std::array<std::string_view, MappingFile::kBatch> keys;
+    std::array<FileAnswer, MappingFile::kBatch> found;
     for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t place = i % found.size();
+      if (base != nullptr && place == 0) {
+        const std::size_t few = std::min(count - i, found.size());
+        for (std::size_t j = 0; j < few; ++j) keys[j] = next(i + j).key;
+        base->find(std::span(keys).first(few), found);
+      }
       const Request& request = next(i);
       if (request.lane >= lanes()) {
         take(i, lane_out_of_range());
       } else if (snapshot == nullptr) {
         take(i, Decision{.reason = Reason::kNoSnapshot});
       } else {
-        take(i, Deciding<kReserve>::decide(*snapshot, guards_, request, now));
+        const FileAnswer* const in_base = base != nullptr ? &found[place] : nullptr;
+        take(i, Deciding<kReserve>::decide(*snapshot, guards_, request, now, in_base));
       }
     }
   }

@@ -1,4 +1,6 @@
 // A snapshot: a compiled topology with its mappings, immutable and shared; what one route() reads.
+// Its identity is that of the topology (generation), of the base of its mappings (generation), and
+// of the changes laid over it.
 #pragma once
 
 #include <cmath>
@@ -11,6 +13,7 @@
 
 #include "cellroute/decision.hpp"
 #include "cellroute/guard/plan.hpp"
+#include "cellroute/mapping_file.hpp"
 #include "cellroute/overlay.hpp"
 #include "cellroute/policy.hpp"
 #include "cellroute/request.hpp"
@@ -37,9 +40,11 @@ struct SnapshotPath {
   std::uint16_t regions = 0;
   std::uint16_t plans = 0;          // the last one's number
   std::uint16_t unknown_flags = 0;  // bits that stand for no flag
-  bool has_mappings = false;
+  bool has_changes = false;         // in the overlay
+  bool has_base = false;
   Unassigned unassigned = Unassigned::kPlace;
-  bool pinned = false;  // a key goes to its cell or nowhere, and no limit charges keys
+  // A key goes to its cell or nowhere, no limit charges keys, and there is no base.
+  bool pinned = false;
   const Requirements* requirements = nullptr;
   const PoolIndex* pool_of_class = nullptr;
   const Pool* pools = nullptr;
@@ -63,19 +68,22 @@ inline double least_above(std::uint32_t threshold) noexcept {
 class Snapshot {
  public:
   // `numbers[i]` is cell i's number in the guard region's directory, and `guards` was made with
-  // them. Of several records of a key the newest counts, in whatever order they come.
+  // them. A key is what its record among `changes` says, of several the newest, in whatever order
+  // they come; else what `base` says, where there is one.
   Snapshot(std::shared_ptr<const CompiledTopology> compiled, std::span<const std::uint32_t> numbers,
-           GuardPlan guards, std::span<const MappingRecord> mappings)
-      : compiled_(std::move(compiled)), guards_(std::move(guards)) {
+           GuardPlan guards, std::shared_ptr<const MappingFile> base,
+           std::span<const MappingRecord> changes)
+      : compiled_(std::move(compiled)), guards_(std::move(guards)), base_(std::move(base)) {
     for (const std::uint32_t number : numbers) {
       const auto i = static_cast<CellIndex>(cells_.size());
       cells_.push_back({&guards_.rules(i), number});
       if (number >= indexes_.size()) indexes_.resize(number + 1, kNoCell);
       indexes_[number] = i;
     }
-    for (const MappingRecord& record : mappings) {
-      mappings_.add(record.key, hash_bytes(seed(), record.key), record.revision, mapped(record));
+    for (const MappingRecord& record : changes) {
+      overlay_.add(record.key, hash_bytes(seed(), record.key), record.revision, mapped(record));
     }
+    if (base_) name_base();
     make_path();
   }
 
@@ -87,7 +95,8 @@ class Snapshot {
     return compiled_;
   }
   std::uint64_t generation() const noexcept { return compiled_->topology().generation; }
-  const Overlay& mappings() const noexcept { return mappings_; }
+  const Overlay& overlay() const noexcept { return overlay_; }
+  const std::shared_ptr<const MappingFile>& base() const noexcept { return base_; }
   const GuardPlan& guards() const noexcept { return guards_; }
 
   const SnapshotPath& path() const noexcept { return path_; }
@@ -137,6 +146,7 @@ class Snapshot {
     mapped.state = record.state;
     mapped.cell = compiled_->find_cell(record.cell);
     mapped.epoch = record.epoch;
+    mapped.expires = record.expires;
     if (record.profile) {
       mapped.has_profile = true;
       mapped.profile_known = resolve_record(*record.profile, mapped.profile);
@@ -144,7 +154,31 @@ class Snapshot {
     return mapped;
   }
 
+  // An answer of base() in this snapshot's numbers.
+  Mapped mapped(const FileAnswer& answer) const noexcept {
+    Mapped mapped;
+    mapped.generation = generation();
+    mapped.answer = answer.answer;
+    if (answer.answer != Answer::kFound) return mapped;
+    const BaseProfile& profile = base_profiles_[answer.profile];
+    mapped.state = answer.state;
+    mapped.has_profile = profile.given;
+    mapped.profile_known = profile.known;
+    mapped.cell = base_cells_[answer.cell];
+    mapped.profile = profile.profile;
+    mapped.epoch = answer.epoch;
+    mapped.expires = answer.expires;
+    return mapped;
+  }
+
  private:
+  // A profile of the base: some records have none.
+  struct BaseProfile {
+    Profile profile;
+    bool given = false;
+    bool known = true;
+  };
+
   std::uint64_t seed() const noexcept { return compiled_->topology().hash_seed; }
 
   // An empty name is the only one there is, or kUnnamed where there are several.
@@ -187,6 +221,19 @@ class Snapshot {
            resolve_flags(names.flags, profile.flags) && resolve_plan(names.plan, profile.plan);
   }
 
+  // The base's cells and profiles in this snapshot's numbers.
+  void name_base() {
+    for (const std::string& cell : base_->cells()) {
+      base_cells_.push_back(compiled_->find_cell(cell));
+    }
+    for (const std::optional<MappedProfile>& names : base_->profiles()) {
+      BaseProfile& made = base_profiles_.emplace_back();
+      if (!names) continue;
+      made.given = true;
+      made.known = resolve_record(*names, made.profile);
+    }
+  }
+
   void make_path() noexcept {
     const Policy& policy = compiled_->topology().policy;
     path_.generation = generation();
@@ -196,9 +243,11 @@ class Snapshot {
     path_.regions = static_cast<std::uint16_t>(compiled_->region_count());
     path_.plans = static_cast<std::uint16_t>(guards_.plan_count());
     path_.unknown_flags = static_cast<std::uint16_t>(0xffffu << policy.flags.size());
-    path_.has_mappings = mappings_.size() > 0;
+    path_.has_base = base_ != nullptr;
+    path_.has_changes = overlay_.size() > 0;
     path_.unassigned = policy.unassigned;
-    path_.pinned = policy.affinity == Affinity::kStateful && !guards_.limits_keys();
+    path_.pinned =
+        policy.affinity == Affinity::kStateful && !guards_.limits_keys() && !path_.has_base;
     path_.requirements = &compiled_->requirements();
     path_.pool_of_class = compiled_->pool_of_class().data();
     path_.pools = compiled_->pools().data();
@@ -212,7 +261,10 @@ class Snapshot {
   std::vector<CellPath> cells_;
   std::vector<CellIndex> indexes_;  // by number
   GuardPlan guards_;
-  Overlay mappings_;
+  Overlay overlay_;
+  std::shared_ptr<const MappingFile> base_;
+  std::vector<CellIndex> base_cells_;
+  std::vector<BaseProfile> base_profiles_;
 };
 
 }  // namespace cellroute

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include "cellroute/hot_path.hpp"
 
 namespace cellroute {
 
@@ -24,15 +25,6 @@ struct GuardGeometry {
 };
 
 namespace guard {
-
-// The path of a request is one function (HOT); what it seldom needs is kept out of it (COLD).
-#if defined(__GNUC__)
-#define CELLROUTE_HOT [[gnu::always_inline]]
-#define CELLROUTE_COLD [[gnu::noinline, gnu::cold]]
-#else
-#define CELLROUTE_HOT
-#define CELLROUTE_COLD
-#endif
 
 using Word = std::atomic<std::uint64_t>;
 static_assert(Word::is_always_lock_free && sizeof(Word) == 8);

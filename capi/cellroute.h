@@ -81,7 +81,7 @@ extern "C" {
 
 /* The interface of this header: the major number in the high 16 bits, which changes with what a
  * program must be changed for, and the minor one, which grows with what is added. */
-#define CELLROUTE_ABI_VERSION 2u
+#define CELLROUTE_ABI_VERSION 3u
 
 /* The library's CELLROUTE_ABI_VERSION. */
 CELLROUTE_API uint32_t cellroute_abi_version(void);
@@ -326,10 +326,12 @@ typedef struct cellroute_store_options {
   uint32_t reserved;      /* 0 */
 } cellroute_store_options;
 
-/* Opens "memory:" (gone with the handle) or "lmdb:PATH" (a directory on a local disk, shared by the
- * processes of a host). `options` may be NULL. CELLROUTE_E_UNSUPPORTED: another store, which this
- * library does not carry; CELLROUTE_E_INVALID_ARGUMENT, _NOT_FOUND, _REFUSED (permissions, a
- * network file system), _CORRUPT, _UNAVAILABLE as the text says. */
+/* Opens "memory:" (gone with the handle), "lmdb:PATH" (a directory on a local disk, shared by the
+ * processes of a host) or, since 3, "file:PATH" (a mapping file and the changes beside it, which
+ * look-ups and publishing read, and nothing writes). `options` may be NULL.
+ * CELLROUTE_E_UNSUPPORTED: another store, which this library does not carry;
+ * CELLROUTE_E_INVALID_ARGUMENT, _NOT_FOUND, _REFUSED (permissions, a network file system),
+ * _CORRUPT, _UNAVAILABLE as the text says. */
 CELLROUTE_API int32_t cellroute_store_open(cellroute_view url,
                                            const cellroute_store_options* options,
                                            cellroute_store** store, cellroute_error* error);
@@ -338,6 +340,13 @@ CELLROUTE_API int32_t cellroute_store_open(cellroute_view url,
  * release is not called. */
 CELLROUTE_API int32_t cellroute_store_create(const cellroute_store_calls* calls, void* self,
                                              cellroute_store** store, cellroute_error* error);
+
+/* Takes what lies at the path of a "file:" store now, if it is newer; publish with the store again
+ * to serve by it. What was published before serves on, and is let go when nobody uses it any more.
+ * CELLROUTE_UNCHANGED: nothing is newer; CELLROUTE_E_REFUSED: it is older; CELLROUTE_E_CORRUPT,
+ * _NOT_FOUND, _UNAVAILABLE as the text says: the store is as it was. CELLROUTE_E_UNSUPPORTED: it is
+ * another store. Since 3. */
+CELLROUTE_API int32_t cellroute_store_refresh(cellroute_store* store, cellroute_error* error);
 
 /* From inside one of a custom store's own calls it does nothing. */
 CELLROUTE_API void cellroute_store_destroy(cellroute_store* store);
@@ -405,10 +414,13 @@ typedef struct cellroute_publish_options {
   uint32_t max_moved_percent;      /* of the hash space that may move; default 10 */
   uint32_t max_cells_lost;         /* serving cells that may go; default 1 */
   uint32_t allow_seed_change;      /* 1: a new hash_seed, which moves nearly every key; default 0 */
-  cellroute_store* mappings;       /* whose records serve too; NULL: `records` alone */
+  cellroute_store* mappings;       /* whose records serve too; NULL: `records` alone. Of a "file:"
+                                      one nothing is copied: routes read the file's memory */
   const cellroute_record* records; /* explicit mappings; of several of a key the newest counts */
   uint64_t record_count;
-  int64_t now_ns; /* records that have expired by then are left out */
+  int64_t now_ns;                 /* records that have expired by then are left out */
+  uint32_t max_keys_lost_percent; /* of the mapping file's that serves; default 10. Since 3 */
+  uint32_t reserved;              /* 0. Since 3 */
 } cellroute_publish_options;
 
 /* Sets struct_size, which is the caller's sizeof, and all defaults. */

@@ -1,10 +1,12 @@
 #include "publishing.hpp"
 
+#include <cstddef>
 #include <string>
 #include <utility>
 
 #include "entry.hpp"
 #include "handles.hpp"
+#include "mapping/file_store.hpp"
 #include "records.hpp"
 
 namespace cellroute::capi {
@@ -64,21 +66,34 @@ std::int32_t read_publish_options(const cellroute_publish_options*& options,
     options = &room;
     return cellroute_publish_options_default(&room, sizeof room);
   }
+  const std::uint32_t size = options->struct_size;
   if (const std::int32_t code = read_struct(options, room); code != CELLROUTE_OK) return code;
-  if (options->max_moved_percent > 100 || options->allow_seed_change > 1) {
+  if (size <= offsetof(cellroute_publish_options, max_keys_lost_percent)) {
+    room.max_keys_lost_percent = PublishOptions().max_keys_lost_percent;
+  }
+  if (options->max_moved_percent > 100 || options->allow_seed_change > 1 ||
+      options->max_keys_lost_percent > 100 || options->reserved != 0) {
     return CELLROUTE_E_INVALID_ARGUMENT;
   }
   if (options->record_count != 0 && options->records == nullptr) return CELLROUTE_E_NULL;
   return options->mappings == nullptr ? CELLROUTE_OK : check(options->mappings);
 }
 
-std::int32_t take_mappings(const cellroute_publish_options& options,
-                           std::vector<MappingRecord>& records, cellroute_error* error) {
-  if (const std::int32_t code = add_records(options, records, error); code != CELLROUTE_OK) {
+std::int32_t take_mappings(const cellroute_publish_options& options, TakenMappings& taken,
+                           cellroute_error* error) {
+  if (const std::int32_t code = add_records(options, taken.records, error); code != CELLROUTE_OK) {
     return code;
   }
   if (options.mappings == nullptr) return CELLROUTE_OK;
-  const Error failed = add_store(*options.mappings->store, options.now_ns, records);
+  MappingStore& store = *options.mappings->store;
+  if (const auto* const file = dynamic_cast<const MappingFileStore*>(&store)) {
+    const auto files = file->files();
+    taken.base = files->base;
+    const auto& changes = files->changes.records;
+    taken.records.insert(taken.records.end(), changes.begin(), changes.end());
+    return CELLROUTE_OK;
+  }
+  const Error failed = add_store(store, options.now_ns, taken.records);
   return failed.ok() ? CELLROUTE_OK : fail(error, failed);
 }
 

@@ -55,11 +55,12 @@ bool same(Topology loaded, const CompiledTopology& serving) {
 std::int32_t publish(cellroute_router& router,
                      const std::shared_ptr<const CompiledTopology>& compiled,
                      const cellroute_publish_options& options, cellroute_error* error) {
-  std::vector<MappingRecord> records;
-  if (const std::int32_t code = take_mappings(options, records, error); code != CELLROUTE_OK) {
+  TakenMappings mappings;
+  if (const std::int32_t code = take_mappings(options, mappings, error); code != CELLROUTE_OK) {
     return code;
   }
-  const Error failed = router.router->publish(compiled, records, gate_of(options));
+  const Error failed =
+      router.router->publish(compiled, mappings.base, mappings.records, gate_of(options));
   return failed.ok() ? CELLROUTE_OK : fail(error, failed);
 }
 
@@ -131,6 +132,7 @@ int32_t cellroute_publish_options_default(cellroute_publish_options* options,
   made.max_moved_percent = defaults.max_moved_percent;
   made.max_cells_lost = defaults.max_cells_lost;
   made.allow_seed_change = defaults.allow_seed_change ? 1 : 0;
+  made.max_keys_lost_percent = defaults.max_keys_lost_percent;
   capi::write_struct(options, made);
   return CELLROUTE_OK;
 }

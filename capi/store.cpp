@@ -4,6 +4,7 @@
 #include "custom_store.hpp"
 #include "entry.hpp"
 #include "handles.hpp"
+#include "mapping/file_store.hpp"
 #include "records.hpp"
 #include "stores/open_store.hpp"
 
@@ -89,6 +90,21 @@ int32_t cellroute_store_create(const cellroute_store_calls* calls, void* self,
     made->store = capi::make_custom_store(*calls, self);
     *store = made.release();
     return CELLROUTE_OK;
+  });
+}
+
+int32_t cellroute_store_refresh(cellroute_store* store, cellroute_error* error) {
+  return capi::enter(error, [&]() -> std::int32_t {
+    if (const std::int32_t code = capi::check(store); code != CELLROUTE_OK) {
+      return capi::fail(error, code);
+    }
+    auto* const file = dynamic_cast<cellroute::MappingFileStore*>(store->store.get());
+    if (file == nullptr) {
+      return capi::fail(error, CELLROUTE_E_UNSUPPORTED, "only a \"file:\" store is refreshed");
+    }
+    const auto newer = file->refresh();
+    if (!newer.ok()) return capi::fail(error, newer.error());
+    return *newer ? CELLROUTE_OK : CELLROUTE_UNCHANGED;
   });
 }
 

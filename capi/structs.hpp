@@ -22,6 +22,10 @@ template <>
 inline constexpr std::uint32_t kFirstSize<cellroute_answers> = offsetof(cellroute_answers,
                                                                         timeout_ns);
 
+template <>
+inline constexpr std::uint32_t kFirstSize<cellroute_publish_options> =
+    offsetof(cellroute_publish_options, max_keys_lost_percent);
+
 inline bool all_zero(const unsigned char* from, const unsigned char* to) noexcept {
   while (from != to) {
     if (*from++ != 0) return false;

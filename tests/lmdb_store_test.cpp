@@ -427,18 +427,19 @@ TEST_CASE("lmdb: a sequence number is not given out again, also after a purge an
   CHECK(page.records[0].key == "tenant");
 }
 
-TEST_CASE("open_store: memory and lmdb are there, others are named as not carried") {
+TEST_CASE("open_store: memory, lmdb and file are there, others are named as not carried") {
   const TemporaryDirectory directory;
   CHECK(open_store("memory:").ok());
   CHECK(open_store("lmdb:" + directory.path("mappings")).ok());
-  for (const char* url : {"redis://:secret@host/0", "dynamodb://T?region=r", "file:base.crm"}) {
+  CHECK(code_of(open_store("file:" + directory.path("none.crm"))) == ErrorCode::kNotFound);
+  for (const char* url : {"redis://:secret@host/0", "dynamodb://T?region=r"}) {
     const auto store = open_store(url);
     REQUIRE_FALSE(store.ok());
     CHECK(store.error().code() == ErrorCode::kUnsupported);
-    CHECK(store.error().text().find("this build has memory and lmdb") != std::string::npos);
+    CHECK(store.error().text().find("this build has memory, lmdb and file") != std::string::npos);
     CHECK(store.error().text().find("secret") == std::string::npos);
   }
-  for (const char* url : {"", "memory", "memory:x", "lmdb", "lmdb:", ":", "LMDB:x", "./path"}) {
+  for (const char* url : {"", "memory", "memory:x", "lmdb", "lmdb:", "file:", ":", "LMDB:x", "./path"}) {
     CHECK(code_of(open_store(url)) == ErrorCode::kInvalidArgument);
   }
 }

@@ -367,7 +367,10 @@ TEST_CASE("mapping file: a store's records come in with the cursor of its feed")
     }
     auto builder = must(FileBuilder::create(directory.path("a.crm"), kFileOptions));
     std::uint64_t seen = 0;
-    const auto count = [&](std::uint64_t records) { seen += records; };
+    const auto count = [&](const std::vector<MappingRecord>& page) {
+      seen += page.size();
+      return Error();
+    };
     REQUIRE(add_store(*builder, *store, "feed", 0, count).ok());
     CHECK(seen >= 300);
     const FileBuildReport report = must(builder->finish([](std::uint64_t) {}));

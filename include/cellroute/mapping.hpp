@@ -80,6 +80,11 @@ struct MappingRecord {
   }
 };
 
+// Of two records of a key, whether `a` is the later one.
+inline bool is_newer(const MappingRecord& a, const MappingRecord& b) noexcept {
+  return a.epoch != b.epoch ? a.epoch > b.epoch : a.revision > b.revision;
+}
+
 namespace detail {
 
 inline constexpr std::array<bool, 256> kMappedNameBytes = [] {

@@ -153,9 +153,10 @@ void add_topology_option(CLI::App& command, std::string& path, bool required) {
 
 void add_mappings_option(CLI::App& command, std::string& url, bool required) {
 #ifdef CELLROUTE_WITH_NET
-  const char* const what = "Mapping store: lmdb:PATH, memory: or redis://HOST[:PORT]";
+  const char* const what =
+      "Mapping store: lmdb:PATH, file:PATH.crm, memory: or redis://HOST[:PORT]";
 #else
-  const char* const what = "Mapping store: lmdb:PATH or memory:";
+  const char* const what = "Mapping store: lmdb:PATH, file:PATH.crm or memory:";
 #endif
   command.add_option("--mappings", url, what)->required(required);
 }
@@ -171,15 +172,14 @@ Result<std::shared_ptr<const CompiledTopology>> compile_file(const std::string& 
   return compiled;
 }
 
-namespace {
-
-// Without user and password, which stand before the last @ of what follows the scheme.
 std::string without_login(const std::string& url) {
   const std::size_t start = url.find("://");
   const std::size_t at = url.rfind('@');
   if (start == url.npos || at == url.npos || at < start + 3) return url;
   return url.substr(0, start + 3) + url.substr(at + 1);
 }
+
+namespace {
 
 Result<std::unique_ptr<MappingStore>> open_any_store(const std::string& url,
                                                      const StoreOptions& options) {

@@ -39,6 +39,7 @@ void add_explain(CLI::App& app, Context& context);
 void add_assign(CLI::App& app, Context& context);
 void add_mapping(CLI::App& app, Context& context);
 void add_snapshot(CLI::App& app, Context& context);
+void add_sync(CLI::App& app, Context& context);
 
 // Says the error on standard error; kBadUsage.
 int fail(const Error& error);
@@ -110,6 +111,10 @@ void add_mappings_option(CLI::App& command, std::string& url, bool required);
 
 // Loaded and compiled, on all processors. An error's text names the file.
 Result<std::shared_ptr<const CompiledTopology>> compile_file(const std::string& path);
+
+// A mapping store's URL without user and password, which stand before the last @ of what follows
+// the scheme.
+std::string without_login(const std::string& url);
 
 // The store at `url` for `mappings`. One that is not there is an error unless `create`.
 Result<std::unique_ptr<MappingStore>> open_mappings(const std::string& url, bool create);

@@ -26,6 +26,7 @@ int run(int argc, char** argv) {
   command::add_assign(app, context);
   command::add_mapping(app, context);
   command::add_snapshot(app, context);
+  command::add_sync(app, context);
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
   if (dashes != arguments.end()) {

@@ -156,6 +156,7 @@ void add_mapping(CLI::App& app, Context& context) {
   add_import(mapping, context);
   add_export(mapping, context);
   add_history(mapping, context);
+  add_restore(mapping, context);
 }
 
 }  // namespace cellroute::command

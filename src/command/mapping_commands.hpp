@@ -10,6 +10,7 @@ namespace cellroute::command {
 
 void add_put(CLI::App& mapping, Context& context);
 void add_import(CLI::App& mapping, Context& context);
+void add_restore(CLI::App& mapping, Context& context);
 
 // The one key that a sub-command is about.
 struct OneKey {

@@ -8,6 +8,7 @@
 #include "command/requests.hpp"
 #include "command/serving.hpp"
 #include "command/summary.hpp"
+#include "mapping/file_store.hpp"
 
 namespace cellroute::command {
 namespace {
@@ -156,6 +157,14 @@ Error RouteRun::tell_malformed(const InputRecord& record) {
   return {};
 }
 
+Error serve_by(Serving& serving, const MappingFileStore& file) {
+  const auto files = file.files();
+  Error error = serving.router->publish(serving.snapshot->shared_compiled(), files->base,
+                                        files->changes.records);
+  serving.snapshot = serving.router->snapshot();
+  return error;
+}
+
 int route(RouteOptions& options, Context& context) {
   if (const Error error = options.format.resolve(); !error.ok()) return fail(error);
   const auto reader = options.keys.open(context, options.format);
@@ -167,6 +176,10 @@ int route(RouteOptions& options, Context& context) {
     auto opened = open_mappings(options.mappings, false);
     if (!opened.ok()) return fail(opened.error());
     store = std::move(*opened);
+  }
+  if (const auto* const file = dynamic_cast<const MappingFileStore*>(store.get())) {
+    if (const Error error = serve_by(*serving, *file); !error.ok()) return fail(error);
+    store.reset();  // the snapshot answers
   }
   Output output(STDOUT_FILENO);
   const auto run = std::make_unique<RouteRun>(options, *serving, store.get(), output);

@@ -122,8 +122,11 @@ Error add_all(FileBuilder& builder, const BuildOptions& options) {
   if (!options.mappings.empty()) {
     const auto store = open_mappings(options.mappings, false);
     if (!store.ok()) return store.error();
-    return add_store(builder, **store, options.mappings, options.time.now(),
-                     [&](std::uint64_t records) { progress.add(records); });
+    return add_store(builder, **store, without_login(options.mappings), options.time.now(),
+                     [&](const std::vector<MappingRecord>& records) {
+                       progress.add(records.size());
+                       return Error();
+                     });
   }
   const bool csv =
       options.format == "csv" || (options.format.empty() && options.input.ends_with(".csv"));

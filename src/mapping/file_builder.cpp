@@ -273,7 +273,7 @@ Result<std::unique_ptr<FileBuilder>> FileBuilder::create(const std::string& path
 }
 
 Error add_store(FileBuilder& builder, MappingStore& store, const std::string& feed, Nanos now,
-                const FileBuildSeen& seen) {
+                const RecordsRead& read) {
   const bool has_feed = store.capabilities().changes;
   Cursor cursor;
   std::uint64_t number = 0;
@@ -281,10 +281,13 @@ Error add_store(FileBuilder& builder, MappingStore& store, const std::string& fe
     Result<Page> page =
         has_feed ? store.changes(cursor, kPageRecords) : store.scan(cursor, kPageRecords, now);
     if (!page.ok()) return page.error();
+    if (Error error = read(page->records); !error.ok()) return error;
     for (const MappingRecord& record : page->records) {
       if (Error error = builder.add(file_record(record, ++number)); !error.ok()) return error;
     }
-    seen(page->records.size());
+    if (!page->done && page->next == cursor) {
+      return Error(ErrorCode::kUnavailable, "the mapping store's pages do not go on");
+    }
     cursor = std::move(page->next);
     if (page->done) break;
   }

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cellroute/mapping.hpp"
 #include "cellroute/mapping_file/tables.hpp"
@@ -55,6 +56,9 @@ struct FileBuildReport {
 // Called now and then with how many more records are done.
 using FileBuildSeen = std::function<void(std::uint64_t)>;
 
+// Called with the records of a page; an error ends the reading.
+using RecordsRead = std::function<Error(const std::vector<MappingRecord>&)>;
+
 // Thread safety: one thread at a time. After an error nothing is left but to destroy it.
 class FileBuilder {
  public:
@@ -85,8 +89,8 @@ class FileBuilder {
 };
 
 // Adds all records of the store, from its feed of changes where it has one; that feed's cursor then
-// goes into the file under `feed`.
+// goes into the file under `feed`. kUnavailable from a store whose pages do not go on.
 Error add_store(FileBuilder& builder, MappingStore& store, const std::string& feed, Nanos now,
-                const FileBuildSeen& seen);
+                const RecordsRead& read);
 
 }  // namespace cellroute

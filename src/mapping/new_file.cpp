@@ -117,7 +117,11 @@ Error NewFile::commit(std::uint64_t bytes) {
   }
   if (std::rename(name_.c_str(), target_.c_str()) != 0) return system_error(target_, errno);
   committed_ = true;
-  const std::string directory = directory_of(target_);
+  return sync_directory_of(target_);
+}
+
+Error sync_directory_of(const std::string& path) {
+  const std::string directory = directory_of(path);
   const Descriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!opened.ok() || ::fsync(opened.get()) != 0) return system_error(directory, errno);
   return {};

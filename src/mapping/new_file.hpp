@@ -35,6 +35,9 @@ Error write_at(const Descriptor& file, const std::string& path, std::uint64_t of
 Error read_at(const Descriptor& file, const std::string& path, std::uint64_t offset,
               std::span<std::byte> bytes);
 
+// After it a rename of `path` survives a loss of power.
+Error sync_directory_of(const std::string& path);
+
 // A file without a name, beside `path`: gone with its last descriptor, whatever happens. Whoever
 // calls this holds the lock on `path`.
 Result<Descriptor> open_nameless(const std::string& path);

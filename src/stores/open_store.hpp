@@ -33,7 +33,8 @@ struct StoreOptions {
 // `url` is
 //   memory:    a store of its own, gone with the handle
 //   lmdb:PATH  a directory on a local disk, made (0700) if it is missing and its parent is there
-// kUnsupported for redis://, dynamodb:// and file:, which this library does not carry, and
+//   file:PATH  a mapping file with its changes (mapping/file_store.hpp), which is read alone
+// kUnsupported for redis:// and dynamodb://, which this library does not carry, and
 // kInvalidArgument for anything else.
 Result<std::unique_ptr<MappingStore>> open_store(std::string_view url,
                                                  const StoreOptions& options = {});

@@ -197,8 +197,59 @@ static void on_disk(void) {
   free(options);
 }
 
+/* The golden mapping file, whose cells this topology lacks: that is what routes say. */
+static void mapping_file(void) {
+  kept_record kept;
+  cellroute_sink* sink = sink_into(&kept);
+  cellroute_store* store = opened("file:" CELLROUTE_TEST_DATA "/small.crm");
+  cellroute_store* memory = opened("memory:");
+  cellroute_topology* topology = topology_of(1, "");
+  cellroute_router* router = router_of(topology);
+  cellroute_publish_options* options = NEW(cellroute_publish_options);
+  cellroute_request* request = request_of(router, "customer-xxx3");
+  cellroute_decision* decision = NEW(cellroute_decision);
+  cellroute_record* record = record_of("k", "r-us", 1);
+  CHECK_CODE(cellroute_store_get(store, view_of("customer-xxx3"), NOW, sink, NULL), CELLROUTE_OK);
+  CHECK(kept.records == 1 && kept.epoch == 2 && strcmp(kept.cell, "eu-1") == 0);
+  CHECK_CODE(cellroute_store_get(store, view_of("nobody"), NOW, sink, NULL), CELLROUTE_ABSENT);
+  CHECK_CODE(cellroute_store_scan(store, no_view(), 1, NOW, sink, NULL), CELLROUTE_E_UNSUPPORTED);
+  CHECK_CODE(cellroute_store_put_if(store, record, 0, NOW, NULL, NULL), CELLROUTE_E_UNSUPPORTED);
+  CHECK_CODE(cellroute_store_refresh(store, NULL), CELLROUTE_UNCHANGED);
+  CHECK_CODE(cellroute_store_refresh(memory, NULL), CELLROUTE_E_UNSUPPORTED);
+  CHECK_CODE(cellroute_store_refresh(NULL, NULL), CELLROUTE_E_NULL);
+
+  CHECK_CODE(cellroute_publish_options_default(options, sizeof *options), CELLROUTE_OK);
+  CHECK(options->max_keys_lost_percent == 10);
+  options->mappings = store;
+  CHECK_CODE(cellroute_router_publish(router, topology, options, NULL), CELLROUTE_OK);
+  CHECK_CODE(cellroute_locate(router, request, NOW, decision), CELLROUTE_OK);
+  CHECK(decision->status == CELLROUTE_STATUS_UNAVAILABLE && decision->epoch == 2);
+  options->records = record;
+  options->record_count = 1;
+  record->key = view_of("customer-xxx3");
+  record->epoch = 3;
+  CHECK_CODE(cellroute_router_publish(router, topology, options, NULL), CELLROUTE_OK);
+  CHECK_CODE(cellroute_locate(router, request, NOW, decision), CELLROUTE_OK);
+  CHECK(decision->status == CELLROUTE_STATUS_OK && decision->epoch == 3);
+  options->max_keys_lost_percent = 101;
+  CHECK_CODE(cellroute_router_publish(router, topology, options, NULL),
+             CELLROUTE_E_INVALID_ARGUMENT);
+  cellroute_store_destroy(store); /* what was published serves on */
+  CHECK_CODE(cellroute_locate(router, request, NOW, decision), CELLROUTE_OK);
+  CHECK(decision->epoch == 3);
+  cellroute_store_destroy(memory);
+  cellroute_router_destroy(router);
+  cellroute_topology_destroy(topology);
+  free(sink);
+  free(options);
+  free(request);
+  free(decision);
+  free(record);
+}
+
 void store_test(void) {
   urls();
+  mapping_file();
   exercised("memory:");
   on_disk();
 }

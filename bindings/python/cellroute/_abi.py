@@ -101,7 +101,8 @@ class RouterOptions(Sized):
 class PublishOptions(Sized):
     _fields_ = [("max_moved_percent", c_uint32), ("max_cells_lost", c_uint32),
                 ("allow_seed_change", c_uint32), ("mappings", c_void_p), ("records", POINTER(Record)),
-                ("record_count", c_uint64), ("now_ns", c_int64)]
+                ("record_count", c_uint64), ("now_ns", c_int64), ("max_keys_lost_percent", c_uint32),
+                ("reserved", c_uint32)]
 
 
 class Cell(Sized):
@@ -198,6 +199,7 @@ PROTOTYPES: dict[str, tuple[list[Any], Any]] = {
     "topology_write": ([P, c_uint32, P, c_size_t, POINTER(c_size_t), E], c_int32),
     "store_open": ([View, POINTER(StoreOptions), POINTER(P), E], c_int32),
     "store_create": ([POINTER(StoreCalls), P, POINTER(P), E], c_int32),
+    "store_refresh": ([P, E], c_int32),
     "store_destroy": ([P], None),
     "store_capabilities": ([P, POINTER(c_uint32)], c_int32),
     "store_get": ([P, View, c_int64, POINTER(Sink), E], c_int32),

@@ -50,11 +50,14 @@ class Router(Path):
     def publish(
         self, topology: Topology, *, mappings: Store | Iterable[Record] | None = None,
         max_moved_percent: int | None = None, max_cells_lost: int | None = None,
-        allow_seed_change: bool = False, now_ns: int | None = None,
+        allow_seed_change: bool = False, max_keys_lost_percent: int | None = None,
+        now_ns: int | None = None,
     ) -> None:
         """Checks `topology` against what serves, and serves it with `mappings` from now on.
-        RefusedError: it is older, or moves or loses more than allowed (10 %, 1 cell)."""
-        options = _Publishing(mappings, max_moved_percent, max_cells_lost, allow_seed_change, now_ns)
+        RefusedError: it is older, or moves or loses more than allowed (10 %, 1 cell, 10 % of the
+        keys of a mapping file)."""
+        options = _Publishing(mappings, max_moved_percent, max_cells_lost, allow_seed_change,
+                              max_keys_lost_percent, now_ns)
         call(lib.router_publish, self._handle.address, topology._handle.address, options.struct)
         self._renew(self._nameless)
 
@@ -62,10 +65,11 @@ class Router(Path):
         self, path: str | os.PathLike[str], *, format: str = "", threads: int = 1,
         mappings: Store | Iterable[Record] | None = None, max_moved_percent: int | None = None,
         max_cells_lost: int | None = None, allow_seed_change: bool = False,
-        now_ns: int | None = None,
+        max_keys_lost_percent: int | None = None, now_ns: int | None = None,
     ) -> bool:
         """Loads a file and publishes it if it is newer; False: it holds what serves."""
-        options = _Publishing(mappings, max_moved_percent, max_cells_lost, allow_seed_change, now_ns)
+        options = _Publishing(mappings, max_moved_percent, max_cells_lost, allow_seed_change,
+                              max_keys_lost_percent, now_ns)
         load = LoadOptions(format=format_number(format) if format else 0, threads=threads)
         name = os.fsencode(path)
         code = call(lib.router_refresh, self._handle.address, view_of(name), load, options.struct)
@@ -175,7 +179,8 @@ class _Publishing:
 
     def __init__(
         self, mappings: Store | Iterable[Record] | None, max_moved_percent: int | None,
-        max_cells_lost: int | None, allow_seed_change: bool, now_ns: int | None,
+        max_cells_lost: int | None, allow_seed_change: bool, max_keys_lost_percent: int | None,
+        now_ns: int | None,
     ) -> None:
         self.struct = options = PublishOptions()
         check(lib.publish_options_default(options, ctypes.sizeof(options)))
@@ -183,6 +188,8 @@ class _Publishing:
             options.max_moved_percent = max_moved_percent
         if max_cells_lost is not None:
             options.max_cells_lost = max_cells_lost
+        if max_keys_lost_percent is not None:
+            options.max_keys_lost_percent = max_keys_lost_percent
         options.allow_seed_change = allow_seed_change
         options.now_ns = _now(now_ns)
         if isinstance(mappings, Store):

@@ -27,8 +27,9 @@ class Store:
         cls, url: str, *, create: bool = True, timeout_ns: int = 0, map_bytes: int = 0,
         max_map_bytes: int = 0, readers: int = 0,
     ) -> Store:
-        """Opens "memory:" (gone with the object) or "lmdb:PATH" (a directory on a local disk, shared
-        by the processes of a host). A 0 takes the library's default."""
+        """Opens "memory:" (gone with the object), "lmdb:PATH" (a directory on a local disk, shared
+        by the processes of a host) or "file:PATH" (a mapping file, which is read alone). A 0 takes
+        the library's default."""
         name = as_bytes(url)
         options = StoreOptions(
             open_existing=not create, timeout_ns=timeout_ns, map_bytes=map_bytes,
@@ -40,6 +41,11 @@ class Store:
         """A store of your own. It must be bounded in time; what it raises leaves keys UNKNOWN."""
         vtable = Vtable(store)
         return cls(made(lib.store_create, lib.store_destroy, vtable.calls, None), vtable)
+
+    def refresh(self) -> bool:
+        """Takes what lies at the path of a "file:" store now, if it is newer; publish with it again
+        to serve by it. RefusedError: it is older; CorruptError: it is damaged."""
+        return call(lib.store_refresh, self._handle.address) != _abi.UNCHANGED
 
     @property
     def durable(self) -> bool:

@@ -1,0 +1,190 @@
+#include "control/sync.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "cellroute/check/problems.hpp"
+#include "cellroute/publish.hpp"
+#include "stores/random.hpp"
+
+namespace cellroute {
+namespace {
+
+constexpr std::size_t kMostPages = 1'000;  // that one step reads; the next goes on
+
+Result<mapping::Descriptor> lock_path(const std::string& path) {
+  const std::string name = path + ".sync";
+  mapping::Descriptor file(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file.ok()) return mapping::system_error(name, errno);
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
+  if (errno != EWOULDBLOCK) return mapping::system_error(name, errno);
+  return Error(ErrorCode::kConflict, path + ": another process syncs it");
+}
+
+Error remove(const std::string& path) {
+  if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+  return mapping::system_error(path, errno);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<MappingSync>> MappingSync::open(SyncOptions options) {
+  if (options.max_changes > kMaxChanges) {
+    return invalid_argument("sync: at most " + check::counted(kMaxChanges) +
+                            " changes are kept beside a base");
+  }
+  Result<mapping::Descriptor> lock = lock_path(options.path);
+  if (!lock.ok()) return lock.error();
+  std::unique_ptr<MappingSync> sync(new MappingSync(std::move(options), std::move(*lock)));
+  if (Error error = sync->take_up(); !error.ok()) return error;
+  return sync;
+}
+
+Error MappingSync::take_up() {
+  auto files = open_mapping_files(options_.path, {}, files_.get());
+  if (files.ok()) {
+    files_ = std::move(*files);
+    return {};
+  }
+  return files.error().code() == ErrorCode::kNotFound ? Error() : files.error();
+}
+
+// Where this feed stood when the base was built; null: it is not of this feed.
+const FeedCursor* MappingSync::feed_of_base() const noexcept {
+  if (!files_) return nullptr;
+  for (const FeedCursor& feed : files_->base->feeds()) {
+    if (feed.feed == options_.feed) return &feed;
+  }
+  return nullptr;
+}
+
+// Epochs of a key never fall, nor its revisions at one epoch: a record that is older than what the
+// files say comes from a store that lost writes.
+Error MappingSync::check_ahead(const std::vector<MappingRecord>& page) const {
+  if (!files_) return {};
+  for (const MappingRecord& record : page) {
+    const std::uint32_t place = files_->by_key.find(record.key);
+    bool behind = false;
+    if (place != NameIndex::kNone) {
+      behind = is_newer(files_->changes.records[place], record);
+    } else {
+      const FileAnswer known = files_->base->find(record.key);
+      behind = known.answer == Answer::kFound && known.epoch > record.epoch;
+    }
+    if (!behind) continue;
+    return refused("the store is behind " + options_.path + ": its record of " +
+                   check::quoted(record.key) + " is older (epoch " + std::to_string(record.epoch) +
+                   "). Was it put back from a backup? See `cellroute mapping restore`");
+  }
+  return {};
+}
+
+SyncReport MappingSync::report(bool folded, std::uint64_t read) const noexcept {
+  return {folded, read, files_->base->generation(), files_->base->keys(),
+          files_->changes.records.size()};
+}
+
+// The base is complete as of its own cursor, so that a process that dies between the two renames
+// leaves files that are whole: the changes of the old base are left out (open_mapping_files).
+Error MappingSync::replace_base(const std::string& next) {
+  const std::string& path = options_.path;
+  const std::string last = path + ".last";
+  if (files_) {
+    if (Error error = remove(last); !error.ok()) return error;
+    if (::link(path.c_str(), last.c_str()) != 0) return mapping::system_error(last, errno);
+  }
+  if (std::rename(next.c_str(), path.c_str()) != 0) return mapping::system_error(path, errno);
+  return mapping::sync_directory_of(path);
+}
+
+Result<SyncReport> MappingSync::fold(MappingStore& store, Nanos now, const FileBuildSeen& seen) {
+  FileBuildOptions build;
+  build.generation = files_ ? files_->base->generation() + 1 : 1;
+  build.now = now;
+  if (Error error = stores::fill_random(&build.seed, sizeof build.seed); !error.ok()) return error;
+  const std::string next = options_.path + ".next";
+  auto builder = FileBuilder::create(next, build);
+  if (!builder.ok()) return builder.error();
+  std::uint64_t read = 0;
+  Error error =
+      add_store(**builder, store, options_.feed, now, [&](const std::vector<MappingRecord>& page) {
+        read += page.size();
+        seen(page.size());
+        return check_ahead(page);
+      });
+  if (!error.ok()) return error;
+  const Result<FileBuildReport> built = (*builder)->finish([](std::uint64_t) {});
+  if (!built.ok()) return built.error();
+  const auto file = MappingFile::open(next);
+  if (!file.ok()) return file.error();
+  if (files_) {
+    PublishOptions allowed;
+    allowed.max_keys_lost_percent = options_.max_keys_lost_percent;
+    error = check_base(*files_->base, **file, allowed);
+  }
+  if (error.ok()) error = replace_base(next);
+  if (!error.ok()) {
+    static_cast<void>(remove(next));
+    return error;
+  }
+  Changes none;
+  none.base = build.generation;
+  for (const FeedCursor& feed : (*file)->feeds()) none.feed = feed;
+  error = write_changes(changes_path(options_.path), none);
+  if (error.ok()) error = take_up();
+  if (!error.ok()) return error;
+  return report(true, read);
+}
+
+// False where there is no room for one key more.
+bool MappingSync::add(MappingRecord record, Changes& changes, NameIndex& by_key) const {
+  const std::uint32_t place = by_key.find(record.key);
+  if (place != NameIndex::kNone) {
+    MappingRecord& known = changes.records[place];
+    if (is_newer(record, known)) known = std::move(record);
+    return true;
+  }
+  if (changes.records.size() >= options_.max_changes) return false;
+  by_key.add(record.key, static_cast<std::uint32_t>(changes.records.size()));
+  changes.records.push_back(std::move(record));
+  return true;
+}
+
+Result<SyncReport> MappingSync::step(MappingStore& store, Nanos now, const FileBuildSeen& seen) {
+  const FeedCursor* const begin = feed_of_base();
+  const bool has_feed = store.capabilities().changes;
+  if (!files_ || (has_feed && begin == nullptr)) return fold(store, now, seen);
+  if (!has_feed) return report(false, 0);
+  Changes changes = files_->changes;
+  NameIndex by_key = files_->by_key;
+  changes.base = files_->base->generation();
+  if (changes.feed.feed != options_.feed) changes.feed = *begin;
+  std::uint64_t read = 0;
+  for (std::size_t pages = 0; pages < kMostPages; ++pages) {
+    Result<Page> page = store.changes(changes.feed.cursor, kMaxPageRecords);
+    if (!page.ok()) {
+      if (page.error().code() == ErrorCode::kRefused) return fold(store, now, seen);
+      return page.error();
+    }
+    read += page->records.size();
+    seen(page->records.size());
+    if (Error error = check_ahead(page->records); !error.ok()) return error;
+    for (MappingRecord& record : page->records) {
+      if (!add(std::move(record), changes, by_key)) return fold(store, now, seen);
+    }
+    changes.feed.cursor = std::move(page->next);
+    if (page->done) break;
+  }
+  if (changes == files_->changes) return report(false, read);
+  if (Error error = write_changes(changes_path(options_.path), changes); !error.ok()) return error;
+  if (Error error = take_up(); !error.ok()) return error;
+  return report(false, read);
+}
+
+}  // namespace cellroute

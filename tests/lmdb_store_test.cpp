@@ -439,7 +439,8 @@ TEST_CASE("open_store: memory, lmdb and file are there, others are named as not 
     CHECK(store.error().text().find("this build has memory, lmdb and file") != std::string::npos);
     CHECK(store.error().text().find("secret") == std::string::npos);
   }
-  for (const char* url : {"", "memory", "memory:x", "lmdb", "lmdb:", "file:", ":", "LMDB:x", "./path"}) {
+  for (const char* url :
+       {"", "memory", "memory:x", "lmdb", "lmdb:", "file:", ":", "LMDB:x", "./path"}) {
     CHECK(code_of(open_store(url)) == ErrorCode::kInvalidArgument);
   }
 }

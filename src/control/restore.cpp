@@ -53,8 +53,8 @@ class Restoring {
     const bool other_cell = known.record.cell != record.cell && !known.record.deleted;
     const bool torn = other_cell && known.record.epoch == record.epoch;
     if (!torn && !is_newer(known.record, record)) return {};
-    const bool migrating = record.state != MigrationState::kStable ||
-                           known.record.state != MigrationState::kStable;
+    const bool migrating =
+        record.state != MigrationState::kStable || known.record.state != MigrationState::kStable;
     if (torn || migrating) {
       ++report_.conflicts;
       return {};

@@ -6,7 +6,7 @@ import ctypes
 import time
 from typing import Callable, Iterator
 
-from . import _abi
+from . import _abi, _net
 from ._abi import ABSENT, Sink, StoreOptions, TakePage, TakeRecord, View, lib
 from ._calls import Handle, as_bytes, bytes_of, call, check, made, raised, view_of
 from .custom_store import Vtable
@@ -28,9 +28,12 @@ class Store:
         max_map_bytes: int = 0, readers: int = 0,
     ) -> Store:
         """Opens "memory:" (gone with the object), "lmdb:PATH" (a directory on a local disk, shared
-        by the processes of a host) or "file:PATH" (a mapping file, which is read alone). A 0 takes
-        the library's default."""
+        by the processes of a host), "file:PATH" (a mapping file, which is read alone), or one
+        behind a network: "redis://…", "redis+unix://…", "redis+cluster://…", "dynamodb://…", whose
+        URLs capi/cellroute_net.h explains. A 0 takes the library's default."""
         name = as_bytes(url)
+        if _net.is_net(url):
+            return cls(_net.open_store(name, not create, timeout_ns))
         options = StoreOptions(
             open_existing=not create, timeout_ns=timeout_ns, map_bytes=map_bytes,
             max_map_bytes=max_map_bytes, readers=readers)

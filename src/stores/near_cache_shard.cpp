@@ -267,7 +267,6 @@ Held NearCacheShard::settle(Asking& asking, SharedRecord record) {
     if (newest) set(entry, held.record);
     if (newest || entry.confirmed == kNever) entry.confirmed = asking.since_;
     if (entry.era == asking.era_) entry.doubted = false;
-    entry.failed = kNever;
     held.record = entry.record;
   }
   unpin(asking, held);

@@ -1,6 +1,7 @@
 // Mapping stores at a million keys: look-ups that hit and miss, one by one and batched, and writes.
 // Beside them absl::flat_hash_map, which holds no record but a string and a number, and is no
-// store.
+// store; beside the near cache's hits the same map of whole records behind one mutex, which never
+// expires and is not bounded.
 //
 // Every look-up is checked. The directory is below TMPDIR, or /tmp: `put` and `put_many` there wait
 // for its disk.
@@ -16,12 +17,14 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "cellroute/hash.hpp"
 #include "stores/lmdb_store.hpp"
 #include "stores/memory_store.hpp"
+#include "stores/near_cache.hpp"
 #include "stores/record_codec.hpp"
 
 namespace {
@@ -162,6 +165,93 @@ void get_flat_hash_map(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 
+// Keys that are asked for often enough to be held.
+constexpr std::size_t kHeld = 50'000;
+
+NearCache& near_cache() {
+  static const std::unique_ptr<NearCache> cache = [] {
+    std::shared_ptr<MappingStore> store = make_memory_store();
+    for (std::size_t i = 0; i < kHeld; ++i) {
+      if (!store->put_if(record_of(i), 0).ok()) std::abort();
+    }
+    auto made = make_near_cache(std::move(store));
+    if (!made.ok()) std::abort();
+    for (std::size_t i = 0; i < kHeld; ++i) (void)(*made)->get(key_of(i), kNow);
+    return std::move(*made);
+  }();
+  return *cache;
+}
+
+std::vector<std::string> held_keys() {
+  std::vector<std::string> keys(1 << 18);
+  for (std::size_t i = 0; i < keys.size(); ++i) keys[i] = key_of(scale(mix(i), kHeld));
+  return keys;
+}
+
+void get_held(benchmark::State& state) {
+  NearCache& cache = near_cache();
+  const std::vector<std::string> keys = held_keys();
+  const std::uint64_t misses = (*cache.counts()).misses;
+  std::size_t i = static_cast<std::size_t>(state.thread_index()) * 1'000;
+  for (auto _ : state) {
+    const Lookup found = cache.get(keys[i++ % keys.size()], kNow);
+    if (found.answer != Answer::kFound) std::abort();
+  }
+  if ((*cache.counts()).misses != misses) std::abort();
+  state.SetItemsProcessed(state.iterations());
+}
+
+void get_many_held(benchmark::State& state) {
+  NearCache& cache = near_cache();
+  const std::vector<std::string> strings = held_keys();
+  const std::vector<std::string_view> keys(strings.begin(), strings.end());
+  constexpr std::size_t kBatch = 256;
+  std::vector<Lookup> out(kBatch);
+  std::size_t i = 0;
+  for (auto _ : state) {
+    cache.get_many(std::span(keys).subspan(i, kBatch), kNow, out);
+    i = (i + kBatch) % keys.size();
+    for (const Lookup& found : out) {
+      if (found.answer != Answer::kFound) std::abort();
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kBatch));
+}
+
+// A miss, with all that the cache does besides: the store behind is empty.
+void get_not_held(benchmark::State& state) {
+  NearCacheOptions options;
+  options.negative_ttl = 0;
+  auto cache = make_near_cache(make_memory_store(), options);
+  if (!cache.ok()) std::abort();
+  const std::vector<std::string> keys = held_keys();
+  std::size_t i = 0;
+  for (auto _ : state) {
+    if ((*cache)->get(keys[i++ % keys.size()], kNow).answer != Answer::kAbsent) std::abort();
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+
+void get_mutex_map(benchmark::State& state) {
+  static std::mutex mutex;
+  static const auto map = [] {
+    absl::flat_hash_map<std::string, MappingRecord, KeyHash, std::equal_to<>> made;
+    for (std::size_t i = 0; i < kHeld; ++i) made.emplace(key_of(i), record_of(i));
+    return made;
+  }();
+  const std::vector<std::string> keys = held_keys();
+  std::size_t i = static_cast<std::size_t>(state.thread_index()) * 1'000;
+  for (auto _ : state) {
+    Lookup found;
+    const std::lock_guard lock(mutex);
+    const auto at = map.find(std::string_view(keys[i++ % keys.size()]));
+    if (at == map.end()) std::abort();
+    found.record = at->second;
+    benchmark::DoNotOptimize(found);
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+
 // What LMDB takes by itself: a key and a number, in one transaction held for all.
 void get_raw_lmdb(benchmark::State& state) {
   const Directory directory;
@@ -257,6 +347,12 @@ BENCHMARK(get<kMemory, false>)->Name("store/get_miss/memory");
 BENCHMARK(get<kLmdb, true>)->Name("store/get_hit/lmdb");
 BENCHMARK(get<kLmdb, false>)->Name("store/get_miss/lmdb");
 BENCHMARK(get<kLmdb, true>)->Name("store/get_hit/lmdb")->Threads(2);
+BENCHMARK(get_mutex_map)->Name("store/get_held/mutex_map");
+BENCHMARK(get_held)->Name("store/get_held/near_cache");
+BENCHMARK(get_mutex_map)->Name("store/get_held/mutex_map")->Threads(2)->UseRealTime();
+BENCHMARK(get_held)->Name("store/get_held/near_cache")->Threads(2)->UseRealTime();
+BENCHMARK(get_many_held)->Name("store/get_many_held/near_cache");
+BENCHMARK(get_not_held)->Name("store/get_not_held/near_cache");
 BENCHMARK(get_many<kMemory>)->Name("store/get_many/memory");
 BENCHMARK(get_many<kLmdb>)->Name("store/get_many/lmdb");
 BENCHMARK(put<kMemory>)->Name("store/put/memory");

@@ -44,7 +44,8 @@
  * cellroute_router_options. What comes out as a view belongs to the handle it was asked of and
  * lives as long as that. A handle is freed by the destroy function of its type, which takes NULL;
  * using it afterwards is the caller's fault and is not noticed. A router does not need the topology
- * handle after publishing, nor a snapshot the router after it was held.
+ * handle after publishing, nor a snapshot the router after it was held, nor a cached store the
+ * handle of the store behind it.
  *
  * Threads. Topologies, snapshots and pickers are immutable: any number of threads may use one.
  * Routers and stores too may be used by any number of threads at once, also while one of them
@@ -100,6 +101,7 @@ CELLROUTE_API const char* cellroute_version_string(void);
 #define CELLROUTE_UNCHANGED 1 /* refresh: the file holds what serves */
 #define CELLROUTE_ABSENT 2    /* store_get: the key has no record in force */
 #define CELLROUTE_DENIED 3    /* route_call, locate_call: the decision's status is not OK */
+#define CELLROUTE_STALE 4     /* store_get: the last good record of a store that fails. Since 3 */
 
 #define CELLROUTE_E_INVALID_ARGUMENT (-1) /* input breaks a rule; the text says which and where */
 #define CELLROUTE_E_NOT_FOUND (-2)        /* the thing named does not exist */
@@ -356,8 +358,9 @@ CELLROUTE_API int32_t cellroute_store_capabilities(const cellroute_store* store,
                                                    uint32_t* capabilities);
 
 /* Gives `sink` the key's record. CELLROUTE_ABSENT: none is in force; the sink got the tombstone or
- * expired record if one is left, whose revision a put expects. Errors are the store's: the key is
- * UNKNOWN. */
+ * expired record if one is left, whose revision a put expects. CELLROUTE_STALE, of
+ * cellroute_store_cached() alone: the store fails, and the sink got the last good record. Errors
+ * are the store's: the key is UNKNOWN. */
 CELLROUTE_API int32_t cellroute_store_get(cellroute_store* store, cellroute_view key,
                                           int64_t now_ns, const cellroute_sink* sink,
                                           cellroute_error* error);
@@ -375,6 +378,73 @@ CELLROUTE_API int32_t cellroute_store_put_if(cellroute_store* store, const cellr
 CELLROUTE_API int32_t cellroute_store_scan(cellroute_store* store, cellroute_view cursor,
                                            uint64_t limit, int64_t now_ns,
                                            const cellroute_sink* sink, cellroute_error* error);
+
+/* ---- Stores kept near (since 3) ---- */
+
+typedef struct cellroute_cache_options {
+  uint32_t struct_size;
+  uint32_t reserved;       /* 0 */
+  uint64_t max_entries;    /* keys held at most, to 2^26; 0: 100,000 */
+  uint64_t max_bytes;      /* held at most, with all that goes with the records; 0: 64 MiB */
+  int64_t ttl_ns;          /* how long a record is served without asking the store, less up to an
+                              eighth by a hash of the key, never beyond its own expiry; 0: 5 min */
+  int64_t negative_ttl_ns; /* the same for ABSENT; 0: 5 s. Shorter, and a mapping that another
+                              router writes for a new key is seen earlier */
+  int64_t max_stale_ns;    /* how long beyond ttl_ns a record is served while the store fails;
+                              0: 1 h; 1: as good as not */
+  int64_t wait_ns;         /* the longest that a call waits for another one's question to the store,
+                              to 1 h; 0: 5 s. No less than the store's own timeout */
+} cellroute_cache_options;
+
+/* A store that answers for `store` from memory, and takes its place in every function: for
+ * cellroute_resolve() where the store is far. Of the calls that miss a key at once one asks the
+ * store. While the store fails, the last good record serves: the mapping is marked stale, and
+ * decisions say STALE_MAPPING (6); ABSENT is never told stale, but UNKNOWN. Puts go through, and
+ * what they wrote is kept; scans go through.
+ *
+ * A call that begins when another one of this handle has returned is never answered by an older
+ * record, by epoch and revision, than that one gave, wrote or was given: over expiry, eviction and
+ * invalidation if the store's get sees every write acknowledged before it; else as long as the key
+ * is held. After a put that failed the next call asks the store. What other routers write is seen
+ * when the time is over, or when cellroute_store_observe() brings it.
+ *
+ * `store` stays usable by itself, and lives until both handles are destroyed, in any order. Threads
+ * and fork: as any store. `options` may be NULL. CELLROUTE_E_UNAVAILABLE: the system gave no random
+ * bytes. */
+CELLROUTE_API int32_t cellroute_store_cached(cellroute_store* store,
+                                             const cellroute_cache_options* options,
+                                             cellroute_store** cached, cellroute_error* error);
+
+/* What a feed of changes brings, with its revision: it takes the place of an older record of its
+ * key, and expires when that would have. A key that is not held stays so.
+ * CELLROUTE_E_INVALID_ARGUMENT: the record breaks a rule or has no revision; _UNSUPPORTED: `cached`
+ * is not of cellroute_store_cached(); _FORKED. */
+CELLROUTE_API int32_t cellroute_store_observe(cellroute_store* cached,
+                                              const cellroute_record* record,
+                                              cellroute_error* error);
+
+/* What is held of `key` is not served again: the next call asks the store. The same codes. */
+CELLROUTE_API int32_t cellroute_store_invalidate(cellroute_store* cached, cellroute_view key,
+                                                 cellroute_error* error);
+
+/* Since the handle was made. A look-up is a hit, a miss, or a stale answer without a question. */
+typedef struct cellroute_cache_counts {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t hits;
+  uint64_t misses;    /* the store was asked, or another call's question waited for */
+  uint64_t shared;    /* of these, those that waited */
+  uint64_t stale;     /* answers that were the last good one */
+  uint64_t errors;    /* questions that the store failed to answer */
+  uint64_t evictions; /* keys given up for room */
+  uint64_t entries;   /* keys held now */
+  uint64_t bytes;     /* held now */
+  uint64_t waiting;   /* calls that wait for another one's question now */
+} cellroute_cache_counts;
+
+/* CELLROUTE_E_UNSUPPORTED: `cached` is not of cellroute_store_cached(); _FORKED. */
+CELLROUTE_API int32_t cellroute_store_cache_counts(const cellroute_store* cached,
+                                                   cellroute_cache_counts* counts);
 
 /* ---- Routers ---- */
 
@@ -574,7 +644,8 @@ typedef struct cellroute_mapping {
   uint64_t generation;
   uint64_t epoch;
   uint32_t state; /* CELLROUTE_STABLE ... */
-  uint32_t stale; /* 1, set by the host: the last good answer of a store that does not answer */
+  uint32_t stale; /* 1: the last good answer of a store that does not answer; set by a store of
+                     cellroute_store_cached(), or by a host that keeps answers itself */
   uint32_t cell;  /* the library's own */
   uint32_t marks; /* the library's own */
   cellroute_profile profile;

@@ -22,6 +22,7 @@ constexpr CodeText kCodes[] = {
     {CELLROUTE_UNCHANGED, "CELLROUTE_UNCHANGED", ""},
     {CELLROUTE_ABSENT, "CELLROUTE_ABSENT", ""},
     {CELLROUTE_DENIED, "CELLROUTE_DENIED", ""},
+    {CELLROUTE_STALE, "CELLROUTE_STALE", ""},
     {CELLROUTE_E_INVALID_ARGUMENT, "CELLROUTE_E_INVALID_ARGUMENT",
      "a field of a struct, or an argument, is out of its range: see its comment in cellroute.h"},
     {CELLROUTE_E_NOT_FOUND, "CELLROUTE_E_NOT_FOUND", "there is nothing of that number or name"},

@@ -15,6 +15,7 @@
 #include "control/assign.hpp"
 #include "counts.hpp"
 #include "stores/fork_guard.hpp"
+#include "stores/near_cache.hpp"
 
 namespace cellroute::capi {
 
@@ -86,7 +87,9 @@ struct cellroute_router {
 
 struct cellroute_store {
   cellroute::capi::Tag tag{cellroute::capi::Handle::kStore};
-  std::unique_ptr<cellroute::MappingStore> store;
+  std::shared_ptr<cellroute::MappingStore> store;
+  const cellroute::MappingStore* origin = nullptr;  // behind all caches: `store`, if it is none
+  cellroute::NearCache* cache = nullptr;            // `store`, if it is one
 };
 
 struct cellroute_picker {

@@ -22,8 +22,10 @@ Mapped without_record(const Snapshot& snapshot, Answer answer) noexcept {
 
 // What is found of a record, in the snapshot's numbers.
 Mapped mapped_of(const Snapshot& snapshot, const Lookup& lookup) noexcept {
-  return lookup.answer == Answer::kFound ? snapshot.mapped(lookup.record)
-                                         : without_record(snapshot, lookup.answer);
+  if (lookup.answer != Answer::kFound) return without_record(snapshot, lookup.answer);
+  Mapped mapped = snapshot.mapped(lookup.record);
+  mapped.stale = lookup.stale();
+  return mapped;
 }
 
 // The names by which the record keeps a key's profile: the topology's own, not aliases.
@@ -89,6 +91,7 @@ class Assigning {
       router_.router->region().add_placement(proposed.cell);
     }
     mapping = snapshot_.mapped(result->record);
+    mapping.stale = result->stale;
     decision = decide(mapping);
   }
 

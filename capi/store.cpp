@@ -67,6 +67,7 @@ int32_t cellroute_store_open(cellroute_view url, const cellroute_store_options* 
     if (!opened.ok()) return capi::fail(error, opened.error());
     auto made = std::make_unique<cellroute_store>();
     made->store = std::move(*opened);
+    made->origin = made->store.get();
     *store = made.release();
     return CELLROUTE_OK;
   });
@@ -88,6 +89,7 @@ int32_t cellroute_store_create(const cellroute_store_calls* calls, void* self,
     // Room for the handle first: once the store is made, it owns `self`.
     auto made = std::make_unique<cellroute_store>();
     made->store = capi::make_custom_store(*calls, self);
+    made->origin = made->store.get();
     *store = made.release();
     return CELLROUTE_OK;
   });
@@ -109,7 +111,7 @@ int32_t cellroute_store_refresh(cellroute_store* store, cellroute_error* error) 
 }
 
 void cellroute_store_destroy(cellroute_store* store) {
-  if (capi::check(store) != CELLROUTE_OK || capi::inside(*store->store)) return;
+  if (capi::check(store) != CELLROUTE_OK || capi::inside(*store->origin)) return;
   delete store;
 }
 
@@ -137,7 +139,8 @@ int32_t cellroute_store_get(cellroute_store* store, cellroute_view key, int64_t 
       code = capi::push(*sink, found.record);
       if (code < 0) return capi::fail(error, code, "the sink refused the record");
     }
-    return found.answer == cellroute::Answer::kFound ? CELLROUTE_OK : CELLROUTE_ABSENT;
+    if (found.answer == cellroute::Answer::kAbsent) return CELLROUTE_ABSENT;
+    return found.stale() ? CELLROUTE_STALE : CELLROUTE_OK;
   });
 }
 

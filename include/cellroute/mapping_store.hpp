@@ -41,11 +41,14 @@ struct Page {
 
 // A get: kFound with the record. kAbsent, with the tombstone or expired record where one is left:
 // its revision is what put_if expects, its epoch what a new one must exceed, its op_id who wrote
-// it; both numbers are 0 where nothing is left. kUnknown with the error.
+// it; both numbers are 0 where nothing is left. kUnknown with the error. From a cache besides
+// kFound with the error of the store behind it: the last good record.
 struct Lookup {
   Answer answer = Answer::kUnknown;
   MappingRecord record;
   Error error;
+
+  bool stale() const noexcept { return answer == Answer::kFound && !error.ok(); }
 };
 
 // One write of put_many.
@@ -132,7 +135,7 @@ inline Result<std::uint64_t> put_confirmed(MappingStore& store, const MappingRec
   const ErrorCode code = written.error().code();
   if (code != ErrorCode::kUnavailable && code != ErrorCode::kConflict) return written;
   const Lookup stored = store.get(record.key, now);
-  if (stored.answer == Answer::kUnknown) {
+  if (stored.answer == Answer::kUnknown || stored.stale()) {
     return Error(ErrorCode::kUnavailable,
                  written.error().text() + "; read back: " + stored.error.text());
   }

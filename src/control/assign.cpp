@@ -23,7 +23,7 @@ std::optional<Result<Assignment>> answer(const Proposal& proposal, Lookup& found
   if (Error error = stores::check_key(proposal.key); !error.ok()) return error;
   if (found.answer == Answer::kUnknown) return unknown(proposal.key, found.error);
   if (found.answer == Answer::kFound) {
-    return Assignment{AssignOutcome::kFound, std::move(found.record), 0};
+    return Assignment{AssignOutcome::kFound, std::move(found.record), 0, found.stale()};
   }
   const Result<OpId> op_id = new_op_id();
   if (!op_id.ok()) return op_id.error();
@@ -52,7 +52,7 @@ Result<Assignment> settle(MappingStore& store, ConditionalPut& write,
     return unknown(record.key, written.error());
   }
   Lookup stored = store.get(record.key, now);
-  if (stored.answer == Answer::kUnknown) {
+  if (stored.answer == Answer::kUnknown || stored.stale()) {
     return unknown(record.key,
                    Error(ErrorCode::kUnavailable,
                          written.error().text() + "; read back: " + stored.error.text()));

@@ -34,6 +34,7 @@ struct Assignment {
   AssignOutcome outcome = AssignOutcome::kFound;
   MappingRecord record;   // with its revision; empty when kRateLimited
   Nanos retry_after = 0;  // kRateLimited: nanoseconds
+  bool stale = false;     // kFound: the last good record of a store that does not answer
 };
 
 // At most `requests` first assignments at once, then `requests` a `period` (a BUCKET as in

@@ -9,6 +9,7 @@ typedef struct handles {
   cellroute_router* router;
   cellroute_snapshot* snapshot;
   cellroute_store* store;
+  cellroute_store* cached;
 } handles;
 
 static void in_the_child(void* argument) {
@@ -29,6 +30,7 @@ static void in_the_child(void* argument) {
   cellroute_cell_metrics* metrics = NEW(cellroute_cell_metrics);
   cellroute_keys* keys = NEW(cellroute_keys);
   cellroute_answers* answers = NEW(cellroute_answers);
+  cellroute_cache_counts* cached_counts = NEW(cellroute_cache_counts);
   cellroute_record* record = record_of("k", "r-us", 1);
   cellroute_router* const router = of->router;
   memset(&ticket, 0, sizeof ticket);
@@ -57,7 +59,14 @@ static void in_the_child(void* argument) {
   CHECK_CODE(cellroute_store_get(of->store, request->key, NOW, sink, NULL), CELLROUTE_E_FORKED);
   CHECK_CODE(cellroute_store_put_if(of->store, record, 0, NOW, NULL, NULL), CELLROUTE_E_FORKED);
   CHECK_CODE(cellroute_store_scan(of->store, no_view(), 1, NOW, sink, NULL), CELLROUTE_E_FORKED);
+  CHECK_CODE(cellroute_store_get(of->cached, request->key, NOW, sink, NULL), CELLROUTE_E_FORKED);
+  CHECK_CODE(cellroute_store_put_if(of->cached, record, 0, NOW, NULL, NULL), CELLROUTE_E_FORKED);
+  CHECK_CODE(cellroute_store_invalidate(of->cached, request->key, NULL), CELLROUTE_E_FORKED);
+  CHECK_CODE(cellroute_store_cache_counts(of->cached, cached_counts), CELLROUTE_E_FORKED);
+  record->revision = 1;
+  CHECK_CODE(cellroute_store_observe(of->cached, record, NULL), CELLROUTE_E_FORKED);
   cellroute_router_destroy(router);
+  cellroute_store_destroy(of->cached);
   cellroute_store_destroy(of->store);
   CHECK_CODE(cellroute_topology_generation(of->topology, &generation), CELLROUTE_OK);
   CHECK_CODE(cellroute_snapshot_endpoint(of->snapshot, CELLROUTE_NO_CELL, no_view(), &endpoint),
@@ -66,12 +75,13 @@ static void in_the_child(void* argument) {
   cellroute_router_destroy(router_of(of->topology));
   cellroute_snapshot_destroy(of->snapshot);
   cellroute_topology_destroy(of->topology);
-  free(record), free(answers), free(keys), free(metrics), free(count), free(outcome);
+  free(cached_counts), free(record), free(answers), free(keys), free(metrics), free(count),
+      free(outcome);
   free(mapping), free(decision), free(request), free(sink);
 }
 
 static void parents_handles(void) {
-  handles of = {NULL, NULL, NULL, NULL};
+  handles of = {NULL, NULL, NULL, NULL, NULL};
   cellroute_request* request;
   cellroute_decision* decision = NEW(cellroute_decision);
   of.topology = topology_of(1, "");
@@ -79,11 +89,13 @@ static void parents_handles(void) {
   request = request_of(of.router, "k");
   CHECK_CODE(cellroute_snapshot_hold(of.router, &of.snapshot, NULL), CELLROUTE_OK);
   CHECK_CODE(cellroute_store_open(view_of("memory:"), NULL, &of.store, NULL), CELLROUTE_OK);
+  CHECK_CODE(cellroute_store_cached(of.store, NULL, &of.cached, NULL), CELLROUTE_OK);
   CHECK(in_child(in_the_child, &of) == 0);
   CHECK_CODE(cellroute_route(of.router, request, NOW, decision), CELLROUTE_OK);
   CHECK(decision->reason == 1);
   free(decision);
   free(request);
+  cellroute_store_destroy(of.cached);
   cellroute_store_destroy(of.store);
   cellroute_snapshot_destroy(of.snapshot);
   cellroute_router_destroy(of.router);

@@ -6,6 +6,7 @@
 
 void assign_test(void);
 void basics_test(void);
+void cache_test(void);
 void custom_store_test(void);
 void fork_test(void);
 void keys_test(void);

@@ -22,6 +22,8 @@ STRUCTS = [
     (_abi.Sink, "sink", {}),
     (_abi.StoreCalls, "store_calls", {}),
     (_abi.StoreOptions, "store_options", {}),
+    (_abi.CacheOptions, "cache_options", {}),
+    (_abi.CacheCounts, "cache_counts", {}),
     (_abi.RouterOptions, "router_options", {}),
     (_abi.PublishOptions, "publish_options", {}),
     (_abi.Cell, "cell", {}),

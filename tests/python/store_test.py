@@ -41,10 +41,12 @@ class DictStore(cellroute.MappingStore):
             raise self.raises
 
 
-@pytest.fixture(params=["memory", "lmdb", "python"])
+@pytest.fixture(params=["memory", "lmdb", "python", "cached"])
 def store(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> cellroute.Store:
     if request.param == "python":
         return cellroute.Store.of(DictStore())
+    if request.param == "cached":
+        return cellroute.Store.of(DictStore()).cached()
     return cellroute.Store.open("memory:" if request.param == "memory" else f"lmdb:{tmp_path}/mappings")
 
 

@@ -29,7 +29,7 @@ from .reasons import REASONS, STATUSES, Reason, Status
 from .records import Page, Past, PinnedProfile, Record
 from .router import Router
 from .snapshot import Cell
-from .store import Store
+from .store import CacheCounts, CachedStore, Store
 from .topology import Topology
 
 __version__: str = _lib.version_string().decode()
@@ -37,8 +37,8 @@ library_path: str = _lib.path
 """The file, or the name for the system's loader, of the library that serves."""
 
 __all__ = [
-    "Assignment", "BrokenStoreError", "Cell", "CellGuards", "CellrouteError", "ConflictError",
-    "CorruptError", "Decision", "Decisions", "ExhaustedError", "ForkedError", "InvalidArgumentError",
+    "Assignment", "BrokenStoreError", "CacheCounts", "CachedStore", "Cell", "CellGuards",
+    "CellrouteError", "ConflictError", "CorruptError", "Decision", "Decisions", "ExhaustedError", "ForkedError", "InvalidArgumentError",
     "Keys", "LibraryError", "Mapping", "MappingStore", "NO_CELL", "NoMemoryError", "NoSnapshotError",
     "NotFoundError", "Page", "Past", "PinnedProfile", "Profile", "REASONS", "Reason", "Record",
     "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "Topology",

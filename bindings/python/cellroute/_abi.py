@@ -93,6 +93,19 @@ class StoreOptions(Sized):
                 ("max_map_bytes", c_uint64), ("readers", c_uint32), ("reserved", c_uint32)]
 
 
+class CacheOptions(Sized):
+    _fields_ = [("reserved", c_uint32), ("max_entries", c_uint64), ("max_bytes", c_uint64),
+                ("ttl_ns", c_int64), ("negative_ttl_ns", c_int64), ("max_stale_ns", c_int64),
+                ("wait_ns", c_int64)]
+
+
+class CacheCounts(Sized):
+    _fields_ = [("reserved", c_uint32), ("hits", c_uint64), ("misses", c_uint64),
+                ("shared", c_uint64), ("stale", c_uint64), ("errors", c_uint64),
+                ("evictions", c_uint64), ("entries", c_uint64), ("bytes", c_uint64),
+                ("waiting", c_uint64)]
+
+
 class RouterOptions(Sized):
     _fields_ = [("cells", c_uint32), ("lanes", c_uint32), ("limiter_entries", c_uint32),
                 ("guard_seed", c_uint64), ("memory", c_void_p), ("memory_size", c_uint64)]
@@ -205,6 +218,10 @@ PROTOTYPES: dict[str, tuple[list[Any], Any]] = {
     "store_get": ([P, View, c_int64, POINTER(Sink), E], c_int32),
     "store_put_if": ([P, POINTER(Record), c_uint64, c_int64, POINTER(c_uint64), E], c_int32),
     "store_scan": ([P, View, c_uint64, c_int64, POINTER(Sink), E], c_int32),
+    "store_cached": ([P, POINTER(CacheOptions), POINTER(P), E], c_int32),
+    "store_observe": ([P, POINTER(Record), E], c_int32),
+    "store_invalidate": ([P, View, E], c_int32),
+    "store_cache_counts": ([P, POINTER(CacheCounts)], c_int32),
     "router_memory_size": ([POINTER(RouterOptions), POINTER(c_uint64)], c_int32),
     "router_create": ([POINTER(RouterOptions), POINTER(P), E], c_int32),
     "router_destroy": ([P], None),

@@ -14,8 +14,8 @@ ANSWERS = ("FOUND", "ABSENT", "UNKNOWN")
 class Mapping(_abi.Mapping):
     """A key's record in the numbers of one generation, for route(mapping=…) while that serves.
 
-    `epoch` and `generation` are numbers. Set `stale` to 1 where this is the last good answer of a
-    store that does not answer now.
+    `epoch` and `generation` are numbers. `stale` is 1 where this is the last good answer of a store
+    that does not answer now: as a cached store says, or as you do who keep answers yourself.
     """
 
     error: CellrouteError | None = None

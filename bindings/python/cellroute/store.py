@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import time
+from dataclasses import dataclass
 from typing import Callable, Iterator
 
 from . import _abi, _net
-from ._abi import ABSENT, Sink, StoreOptions, TakePage, TakeRecord, View, lib
+from ._abi import ABSENT, CacheOptions, Sink, StoreOptions, TakePage, TakeRecord, View, lib
 from ._calls import Handle, as_bytes, bytes_of, call, check, made, raised, view_of
 from .custom_store import Vtable
 from .mapping_store import MappingStore
@@ -50,6 +51,22 @@ class Store:
         to serve by it. RefusedError: it is older; CorruptError: it is damaged."""
         return call(lib.store_refresh, self._handle.address) != _abi.UNCHANGED
 
+    def cached(
+        self, *, max_entries: int = 0, max_bytes: int = 0, ttl_ns: int = 0, negative_ttl_ns: int = 0,
+        max_stale_ns: int = 0, wait_ns: int = 0,
+    ) -> CachedStore:
+        """This store, answered for from memory: for Router.resolve() where it is far. A record is
+        served for `ttl_ns` (5 min), ABSENT for `negative_ttl_ns` (5 s), and the last good record
+        for `max_stale_ns` (1 h) more while the store fails. At most `max_entries` (100,000) keys of
+        `max_bytes` (64 MiB) are held. A call waits for another one's question to the store for
+        `wait_ns` (5 s). A 0 takes the library's default; 1 is as good as not at all. This store
+        stays usable by itself."""
+        options = CacheOptions(
+            max_entries=max_entries, max_bytes=max_bytes, ttl_ns=ttl_ns,
+            negative_ttl_ns=negative_ttl_ns, max_stale_ns=max_stale_ns, wait_ns=wait_ns)
+        handle = made(lib.store_cached, lib.store_destroy, self._handle.address, options)
+        return CachedStore(handle, self._custom)
+
     @property
     def durable(self) -> bool:
         """An acknowledged write survives the processes."""
@@ -66,7 +83,8 @@ class Store:
         return bool(self._capabilities() & _abi.STORE_SHARED)
 
     def get(self, key: str | bytes, *, now_ns: int | None = None) -> Record | None:
-        """The key's record; None where none is in force. An error leaves the key UNKNOWN."""
+        """The key's record; None where none is in force. An error leaves the key UNKNOWN. A cached
+        store that fails gives the last good record; Router.resolve() tells it from others."""
         return self.find(key, now_ns=now_ns)[0]
 
     def find(self, key: str | bytes, *, now_ns: int | None = None) -> tuple[Record | None, int]:
@@ -105,6 +123,53 @@ class Store:
         bits = ctypes.c_uint32()
         check(lib.store_capabilities(self._handle.address, bits))
         return bits.value
+
+
+@dataclass(frozen=True)
+class CacheCounts:
+    """What a cached store did since it was made."""
+
+    hits: int
+    misses: int
+    """The store was asked, or another call's question waited for."""
+    shared: int
+    """Misses that waited."""
+    stale: int
+    """Answers that were the last good one."""
+    errors: int
+    """Questions that the store failed to answer."""
+    evictions: int
+    """Keys given up for room."""
+    entries: int
+    """Keys held now."""
+    bytes: int
+    """Held now."""
+    waiting: int
+    """Calls that wait for another one's question now."""
+
+
+class CachedStore(Store):
+    """What Store.cached() makes. A call that begins when another one has returned is never answered
+    by an older record than that one gave, wrote or observed; what other routers write is seen when
+    the time is over, or when it is observed."""
+
+    def observe(self, record: Record) -> None:
+        """What a feed of changes brings, with its revision: it takes the place of an older record
+        of its key. A key that is not held stays so."""
+        call(lib.store_observe, self._handle.address, RecordStruct(record).struct)
+
+    def invalidate(self, key: str | bytes) -> None:
+        """What is held of the key is not served again: the next call asks the store."""
+        data = as_bytes(key)
+        call(lib.store_invalidate, self._handle.address, view_of(data))
+
+    @property
+    def counts(self) -> CacheCounts:
+        struct = _abi.CacheCounts()
+        check(lib.store_cache_counts(self._handle.address, struct))
+        return CacheCounts(
+            struct.hits, struct.misses, struct.shared, struct.stale, struct.errors, struct.evictions,
+            struct.entries, struct.bytes, struct.waiting)
 
 
 def _now(now_ns: int | None) -> int:

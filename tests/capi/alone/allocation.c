@@ -61,6 +61,7 @@ static cellroute_snapshot* snapshot;
 static cellroute_store* store;
 static cellroute_store* custom;
 static cellroute_store* lmdb;
+static cellroute_store* cached; /* in front of `store` */
 static char lmdb_url[] = "lmdb:capi_allocation_XXXXXX";
 static cellroute_view first_key;
 static cellroute_record* put_record;
@@ -173,6 +174,22 @@ static int32_t put_into(cellroute_store* into) {
   return code;
 }
 static int32_t put_memory(void) { return put_into(store); }
+static int32_t put_cached(void) { return put_into(cached); }
+static int32_t get_cached(void) { return cellroute_store_get(cached, first_key, NOW, sink, error); }
+static int32_t miss_cached(void) {
+  (void)cellroute_store_invalidate(cached, first_key, NULL);
+  return get_cached();
+}
+static int32_t observe(void) {
+  ++put_record->revision;
+  return cellroute_store_observe(cached, put_record, error);
+}
+static int32_t create_cached(void) {
+  cellroute_store* made = NULL;
+  const int32_t code = cellroute_store_cached(store, NULL, &made, error);
+  cellroute_store_destroy(made);
+  return code;
+}
 static int32_t put_lmdb(void) { return put_into(lmdb); }
 static int32_t get_lmdb(void) { return cellroute_store_get(lmdb, first_key, NOW, sink, error); }
 static int32_t scan_lmdb(void) {
@@ -297,6 +314,15 @@ static void stores(void) {
   first_key = view_of("a-key-too-long-to-lie-in-a-string-itself-0");
   put_record = record_of("", "r-us", 1);
   for (; i < 60; ++i) exhaust("store_put_if, memory", put_memory, kSome);
+  exhaust("store_cached", create_cached, kSome);
+  CHECK_CODE(cellroute_store_cached(store, NULL, &cached, NULL), CELLROUTE_OK);
+  for (i = 0; i < 60; ++i) exhaust("store_put_if, cached", put_cached, kKept);
+  exhaust("store_get, a miss", miss_cached, kKept);
+  exhaust("store_get, a hit", get_cached, kSome);
+  put_record->key = first_key;
+  put_record->revision = 3;
+  exhaust("store_observe", observe, kSome);
+  cellroute_store_destroy(cached);
   if (mkdtemp(lmdb_url + 5) == NULL) abort();
   exhaust("store_open, lmdb", open_lmdb, kKept);
   CHECK_CODE(cellroute_store_open(view_of(lmdb_url), NULL, &lmdb, NULL), CELLROUTE_OK);

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "command/base64.hpp"
 #include "command/command.hpp"
+#include "stores/base64.hpp"
 
 namespace cellroute::command {
 

@@ -153,7 +153,8 @@ void add_topology_option(CLI::App& command, std::string& path, bool required) {
 
 void add_mappings_option(CLI::App& command, std::string& url, bool required) {
 #ifdef CELLROUTE_WITH_NET
-  const char* const what = "Mapping store: lmdb:PATH, memory: or redis://HOST[:PORT]";
+  const char* const what =
+      "Mapping store: lmdb:PATH, memory:, redis://HOST[:PORT] or dynamodb://TABLE";
 #else
   const char* const what = "Mapping store: lmdb:PATH or memory:";
 #endif

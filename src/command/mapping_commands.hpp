@@ -10,6 +10,7 @@ namespace cellroute::command {
 
 void add_put(CLI::App& mapping, Context& context);
 void add_import(CLI::App& mapping, Context& context);
+void add_create_table(CLI::App& mapping, Context& context);  // where there are network stores
 
 // The one key that a sub-command is about.
 struct OneKey {

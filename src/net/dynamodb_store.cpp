@@ -8,6 +8,7 @@
 
 #include "cellroute/hash.hpp"
 #include "net/back_off.hpp"
+#include "net/dynamodb_client.hpp"
 #include "net/dynamodb_requests.hpp"
 #include "net/dynamodb_table.hpp"
 #include "stores/cursor.hpp"
@@ -150,15 +151,16 @@ Error Store::get_batch(const std::string& table, const std::string& key,
     if (!reply.ok()) return reply.error();
     const Json* const responses = find(*reply, "Responses");
     const Json* const items = responses == nullptr ? nullptr : find(*responses, table.c_str());
-    if (items != nullptr && !items->is_array()) return bad_reply("BatchGetItem");
+    const Json* const unprocessed = find(*reply, "UnprocessedKeys");
+    const Json* const left = unprocessed == nullptr ? nullptr : find(*unprocessed, table.c_str());
+    // Only an answer about the table says that a key is absent.
+    if (items == nullptr ? left == nullptr : !items->is_array()) return bad_reply("BatchGetItem");
     for (std::size_t i = 0; items != nullptr && i < items->size(); ++i) {
       const std::string* const stored = net::find_text((*items)[i], key);
       if (stored == nullptr) return bad_reply("BatchGetItem");
       if (Error error = take(*stored, (*items)[i]); !error.ok()) return error;
     }
     keys.clear();
-    const Json* const unprocessed = find(*reply, "UnprocessedKeys");
-    const Json* const left = unprocessed == nullptr ? nullptr : find(*unprocessed, table.c_str());
     const Json* const left_keys = left == nullptr ? nullptr : find(*left, "Keys");
     for (std::size_t i = 0; left_keys != nullptr && i < left_keys->size(); ++i) {
       const std::string* const stored =

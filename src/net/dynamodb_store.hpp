@@ -24,7 +24,7 @@
 #include <string_view>
 
 #include "cellroute/mapping_store.hpp"
-#include "net/dynamodb_client.hpp"
+#include "net/dynamodb_usage.hpp"
 #include "stores/open_store.hpp"
 
 namespace cellroute {

@@ -6,6 +6,7 @@
 
 #include "cellroute/check/problems.hpp"
 #include "net/back_off.hpp"
+#include "net/dynamodb_client.hpp"
 
 namespace cellroute::net {
 namespace {

@@ -4,16 +4,18 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "cellroute/status.hpp"
 #include "net/deadline.hpp"
-#include "net/dynamodb_client.hpp"
 #include "net/dynamodb_item.hpp"
 #include "net/dynamodb_url.hpp"
 
 namespace cellroute::net {
+
+class DynamodbClient;
 
 // An index that a query may use: it has whole items. Thread safety: a plain value.
 struct DynamodbIndex {

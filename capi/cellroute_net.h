@@ -2,7 +2,8 @@
  * cellroute: mapping stores behind a network, of libcellroute-net.
  *
  * A store opened here is one of libcellroute's: every function of cellroute.h takes it, and its
- * rules hold. The two libraries meet in that interface alone; this one needs the system's hiredis.
+ * rules hold. The two libraries meet in that interface alone; this one needs the system's
+ * hiredis and libcurl.
  */
 #ifndef CELLROUTE_NET_H
 #define CELLROUTE_NET_H
@@ -19,15 +20,26 @@ typedef struct cellroute_net_options {
   int64_t timeout_ns;     /* the longest that a call takes; 0: 5 s */
 } cellroute_net_options;
 
-/* Opens a store in Redis:
+/* Opens a store, in Redis:
  *
  *     redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]       a server that stands alone
  *     redis+unix://[[USER]:PASSWORD@]/PATH[?db=DATABASE]     the same by a unix socket
  *     redis+cluster://[[USER]:PASSWORD@]HOST[:PORT][,...]    some nodes of a cluster
  *
  * each with ?prefix=NAME for what the store's keys begin with ("cellroute"). Redis may forget what
- * it acknowledged when it fails over or restarts (CELLROUTE_STORE_LOSES_ACKNOWLEDGED). Destroy the
- * store with cellroute_store_destroy() before this library is unloaded. `options` may be NULL.
+ * it acknowledged when it fails over or restarts (CELLROUTE_STORE_LOSES_ACKNOWLEDGED). Or in
+ * DynamoDB, in a table that is there (`cellroute mapping create-table` makes one):
+ *
+ *     dynamodb://TABLE[?OPTION=VALUE[&...]]
+ *
+ * with the options region=NAME (else AWS_REGION), endpoint=[https://|http://]HOST[:PORT],
+ * consistency=strong|eventual, write_region=NAME, index=NAME, target_index=NAME, prefix=TEXT,
+ * profiles=TABLE, profiles_key_attribute=NAME, and key_attribute=NAME, cell_attribute=NAME and so
+ * on for the names of attributes (src/net/dynamodb_format.md). Credentials are in the environment,
+ * which no other thread may change meanwhile, or come from the container's endpoint. libcurl is
+ * initialized for the process and stays so; it looks names up in a thread of its own.
+ *
+ * Destroy the store with cellroute_store_destroy() before this library is unloaded. `options` may be NULL.
  * CELLROUTE_E_UNSUPPORTED: another store, TLS, or a server that is not what the URL says;
  * CELLROUTE_E_INVALID_ARGUMENT, _NOT_FOUND, _REFUSED (the login), _CORRUPT, _UNAVAILABLE as the
  * text says, which never holds the URL's password. */

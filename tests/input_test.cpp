@@ -6,11 +6,11 @@
 #include <thread>
 #include <vector>
 
-#include "command/base64.hpp"
 #include "command/csv_input.hpp"
 #include "command/jsonl_input.hpp"
 #include "command/output.hpp"
 #include "command/record_json.hpp"
+#include "stores/base64.hpp"
 
 using namespace cellroute;
 using namespace cellroute::command;

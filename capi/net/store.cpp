@@ -4,6 +4,7 @@
 
 #include "cellroute_net.h"
 #include "entry.hpp"
+#include "net/dynamodb_store.hpp"
 #include "net/redis_store.hpp"
 #include "records.hpp"
 #include "structs.hpp"
@@ -71,6 +72,14 @@ std::uint32_t capabilities_of(const MappingStore& store) noexcept {
          (can.shared ? CELLROUTE_STORE_SHARED : 0);
 }
 
+cellroute::Result<std::unique_ptr<MappingStore>> open(std::string_view url,
+                                                      const StoreOptions& options) {
+  if (url.substr(0, url.find("://")) != "dynamodb") return open_redis_store(url, options);
+  auto store = open_dynamodb_store(url, options);
+  if (!store.ok()) return store.error();
+  return std::unique_ptr<MappingStore>(std::move(*store));
+}
+
 std::int32_t read_options(const cellroute_net_options* from, StoreOptions& to) noexcept {
   cellroute_net_options room;
   if (const std::int32_t code = read_optional(from, room); code != CELLROUTE_OK) return code;
@@ -93,7 +102,7 @@ int32_t cellroute_net_store_open(cellroute_view url, const cellroute_net_options
     if (const std::int32_t code = capi::read_options(options, given); code != CELLROUTE_OK) {
       return capi::fail(error, code);
     }
-    auto opened = cellroute::open_redis_store(capi::text(url), given);
+    auto opened = capi::open(capi::text(url), given);
     if (!opened.ok()) return capi::fail(error, opened.error());
     cellroute_store_calls calls{};
     calls.struct_size = sizeof calls;

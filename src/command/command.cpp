@@ -154,7 +154,7 @@ void add_topology_option(CLI::App& command, std::string& path, bool required) {
 void add_mappings_option(CLI::App& command, std::string& url, bool required) {
 #ifdef CELLROUTE_WITH_NET
   const char* const what =
-      "Mapping store: lmdb:PATH, file:PATH.crm, memory: or redis://HOST[:PORT]";
+      "Mapping store: lmdb:PATH, file:PATH.crm, memory:, redis://HOST[:PORT] or dynamodb://TABLE";
 #else
   const char* const what = "Mapping store: lmdb:PATH, file:PATH.crm or memory:";
 #endif

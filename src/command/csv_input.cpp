@@ -4,8 +4,8 @@
 #include <charconv>
 #include <system_error>
 
-#include "command/base64.hpp"
 #include "command/line_input.hpp"
+#include "stores/base64.hpp"
 
 namespace cellroute::command {
 namespace {

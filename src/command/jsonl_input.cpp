@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "command/base64.hpp"
+#include "stores/base64.hpp"
 
 namespace cellroute::command {
 namespace {

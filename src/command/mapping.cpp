@@ -157,6 +157,9 @@ void add_mapping(CLI::App& app, Context& context) {
   add_export(mapping, context);
   add_history(mapping, context);
   add_restore(mapping, context);
+#ifdef CELLROUTE_WITH_NET
+  add_create_table(mapping, context);
+#endif
 }
 
 }  // namespace cellroute::command

@@ -3,14 +3,15 @@
 
 #include <string>
 
-#include "command/base64.hpp"
 #include "command/command.hpp"
+#include "stores/base64.hpp"
 
 namespace cellroute::command {
 
 void add_put(CLI::App& mapping, Context& context);
 void add_import(CLI::App& mapping, Context& context);
 void add_restore(CLI::App& mapping, Context& context);
+void add_create_table(CLI::App& mapping, Context& context);  // where there are network stores
 
 // The one key that a sub-command is about.
 struct OneKey {

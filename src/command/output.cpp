@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <system_error>
 
-#include "command/base64.hpp"
+#include "stores/base64.hpp"
 
 namespace cellroute::command {
 namespace {

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "cellroute/check/problems.hpp"
-#include "command/base64.hpp"
 #include "command/output.hpp"
+#include "stores/base64.hpp"
 
 namespace cellroute::command {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "cellroute/check/problems.hpp"
 #include "cellroute/mapping_file.hpp"
-#include "command/base64.hpp"
 #include "command/snapshot_commands.hpp"
+#include "stores/base64.hpp"
 
 namespace cellroute::command {
 namespace {

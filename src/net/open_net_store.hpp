@@ -9,7 +9,8 @@
 
 namespace cellroute {
 
-// redis://, redis+unix:// and redis+cluster:// (redis_store.hpp), and all that open_store() takes.
+// redis://, redis+unix:// and redis+cluster:// (redis_store.hpp), dynamodb:// (dynamodb_store.hpp),
+// and all that open_store() takes.
 Result<std::unique_ptr<MappingStore>> open_net_store(std::string_view url,
                                                      const StoreOptions& options = {});
 

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <thread>
 #include <utility>
 
-#include "cellroute/hash.hpp"
+#include "net/back_off.hpp"
 
 namespace cellroute::net {
 namespace {
@@ -13,25 +12,6 @@ namespace {
 constexpr unsigned kMaxRedirects = 16;
 constexpr std::size_t kMaxIdle = 8;
 constexpr std::size_t kMaxNodes = 1024;
-constexpr Nanos kFirstBackOff = 20 * kMillisecond;
-constexpr unsigned kMaxDoublings = 6;  // 1.28 s
-constexpr Nanos kMostBackOff = kSecond;
-
-// After the n-th failure in a row: from half of it to the whole. Who comes when is random enough.
-Nanos back_off(unsigned failures) {
-  const unsigned doublings = std::min(failures == 0 ? 0 : failures - 1, kMaxDoublings);
-  const Nanos most = std::min(kFirstBackOff << doublings, kMostBackOff);
-  const auto jitter =
-      scale(mix(static_cast<std::uint64_t>(monotonic_now())), static_cast<std::uint64_t>(most / 2));
-  return most - static_cast<Nanos>(jitter);
-}
-
-// False where that would outlast the deadline.
-bool sleep_within(Nanos time, Deadline deadline) {
-  if (time >= deadline.left()) return false;
-  std::this_thread::sleep_for(std::chrono::nanoseconds(time));
-  return true;
-}
 
 // The server did not do the command, and may soon.
 bool passes(const RedisReply& reply) {

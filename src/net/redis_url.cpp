@@ -3,6 +3,8 @@
 #include <charconv>
 #include <utility>
 
+#include "net/url_text.hpp"
+
 namespace cellroute::net {
 namespace {
 
@@ -16,41 +18,9 @@ Error bad(std::string_view why) {
   return invalid_argument("mapping store redis: " + std::string(why));
 }
 
-bool take(std::string_view& text, std::string_view start) {
-  if (text.substr(0, start.size()) != start) return false;
-  text.remove_prefix(start.size());
-  return true;
-}
-
-// What stands before `mark`, which goes too; all of `text` where there is none.
-std::string_view take_until(std::string_view& text, char mark) {
-  const std::size_t at = text.find(mark);
-  const std::string_view taken = text.substr(0, at);
-  text = at == text.npos ? std::string_view() : text.substr(at + 1);
-  return taken;
-}
-
 bool read_whole(std::string_view text, unsigned most, unsigned& number) {
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
   return failed == std::errc() && end == text.data() + text.size() && number <= most;
-}
-
-bool decode_percents(std::string_view text, std::string& decoded) {
-  decoded.clear();
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      decoded += text[i];
-      continue;
-    }
-    unsigned byte = 0;
-    const std::string_view digits = text.substr(i + 1, 2);
-    const auto [end, failed] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
-    if (failed != std::errc() || digits.size() != 2 || end != digits.data() + 2) return false;
-    decoded += static_cast<char>(byte);
-    i += 2;
-  }
-  return true;
 }
 
 bool host_ok(std::string_view host) {

@@ -110,7 +110,7 @@ def test_the_c_library_opens_a_store_for_the_other_one(server: str) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-def test_the_c_library_exports_its_own_names_and_needs_hiredis_beside_the_other_one() -> None:
+def test_the_c_library_exports_its_own_names_and_needs_its_clients_beside_the_other_one() -> None:
     library = os.environ["CELLROUTE_NET_LIBRARY"]
     symbols = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True)
     names = {line.split()[2].split("@")[0] for line in symbols.stdout.splitlines()}
@@ -118,8 +118,8 @@ def test_the_c_library_exports_its_own_names_and_needs_hiredis_beside_the_other_
     headers = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True)
     needed = {line.split("[")[1].rstrip("]").split(".so")[0]
               for line in headers.stdout.splitlines() if "(NEEDED)" in line}
-    assert needed <= {"libcellroute", "libhiredis", "libstdc++", "libm", "libgcc_s", "libc", "ld-linux-x86-64"}
-    assert {"libcellroute", "libhiredis"} <= needed
+    assert needed <= {"libcellroute", "libhiredis", "libcurl", "libstdc++", "libm", "libgcc_s", "libc", "ld-linux-x86-64"}
+    assert {"libcellroute", "libhiredis", "libcurl"} <= needed
 
 
 def test_no_password_is_told(tmp_path: pathlib.Path) -> None:

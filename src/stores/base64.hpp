@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace cellroute::command {
+namespace cellroute {
 
 // Appends the spelling of `bytes`.
 void append_base64(std::string_view bytes, std::string& out);
@@ -13,4 +13,4 @@ void append_base64(std::string_view bytes, std::string& out);
 // when bits that no byte uses are set: two spellings of one key would be a trap.
 bool decode_base64(std::string_view text, std::string& out);
 
-}  // namespace cellroute::command
+}  // namespace cellroute

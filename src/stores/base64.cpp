@@ -1,10 +1,10 @@
-#include "command/base64.hpp"
+#include "stores/base64.hpp"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
-namespace cellroute::command {
+namespace cellroute {
 namespace {
 
 constexpr std::string_view kDigits =
@@ -64,4 +64,4 @@ bool decode_base64(std::string_view text, std::string& out) {
   return true;
 }
 
-}  // namespace cellroute::command
+}  // namespace cellroute

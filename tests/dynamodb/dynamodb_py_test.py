@@ -1,0 +1,324 @@
+"""boto3 reads what cellroute wrote and the other way round; signatures and requests are botocore's."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import botocore.session
+import pytest
+from boto3.dynamodb.types import Binary, TypeSerializer
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "PATH": os.environ["PATH"]}
+NAMES = "key_attribute=customer_id&cell_attribute=cell_id&created_attribute=created_at"
+
+
+def run(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([os.environ["CELLROUTE_COMMAND"], "mapping", *arguments], capture_output=True, text=True,
+                          env=environment or ENVIRONMENT, timeout=60)
+
+
+def record(*arguments: str) -> dict[str, Any]:
+    ran = run(*arguments)
+    assert ran.returncode == 0, ran.stderr
+    answer: dict[str, Any] = json.loads(ran.stdout.splitlines()[0])
+    return answer
+
+
+def client(service: str, endpoint: str) -> Any:
+    return boto3.client(service, region_name="eu-west-1", endpoint_url=endpoint, aws_access_key_id="AKIDEXAMPLE",
+                        aws_secret_access_key="secret", config=Config(retries={"max_attempts": 0}))
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        ["node", os.environ["CELLROUTE_DYNALITE"] + "/node_modules/dynalite/cli.js", "--host", "127.0.0.1",
+         "--port", str(port), "--createTableMs", "0"], cwd=tmp_path_factory.mktemp("dynalite"))
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                client("dynamodb", url).list_tables()
+                break
+            except Exception:
+                assert time.monotonic() < deadline, "dynalite does not answer"
+                time.sleep(0.05)
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def make_table(endpoint: str, name: str, key: str) -> Any:
+    client("dynamodb", endpoint).create_table(
+        TableName=name, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}])
+    session = boto3.Session(aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="secret", region_name="eu-west-1")
+    table = session.resource("dynamodb", endpoint_url=endpoint).Table(name)
+    table.wait_until_exists()
+    return table
+
+
+def test_boto3_reads_what_cellroute_wrote(endpoint: str) -> None:
+    table = make_table(endpoint, "written", "PartitionKey")
+    url = f"dynamodb://written?region=eu-west-1&endpoint={endpoint}"
+    now = "1700000000123456789"
+    first = record("put", "tenant é", "--cell", "cell-a", "--tier", "retail", "--flag", "B,A", "--now", now,
+                   "--mappings", url)
+    item = table.get_item(Key={"PartitionKey": "tenant é"})["Item"]
+    assert item == {
+        "PartitionKey": "tenant é", "CellId": "cell-a", "CreatedAt": "2023-11-14T22:13:20.123456789Z",
+        "LastUpdated": "2023-11-14T22:13:20.123456789Z", "Revision": 1, "Epoch": 1, "Tier": "retail",
+        "Flags": ["B", "A"], "OpId": Binary(bytes.fromhex(first["op_id"]))}
+    record("put", "tenant é", "--cell", "cell-b", "--now", now, "--mappings", url)
+    item = table.get_item(Key={"PartitionKey": "tenant é"})["Item"]
+    assert (item["CellId"], item["Revision"], item["Epoch"]) == ("cell-b", 2, 2)
+    assert item["History"] == [{"cell": "cell-a", "first_epoch": 1, "last_epoch": 1}]
+    record("put", "--base64", "/wA=", "--cell", "cell-a", "--mappings", url)
+    assert table.get_item(Key={"PartitionKey": "base64:/wA="})["Item"]["CellId"] == "cell-a"
+
+
+def test_cellroute_reads_tables_that_are_there_already(endpoint: str) -> None:
+    mappings = make_table(endpoint, "CustomerCellMapping", "customer_id")
+    profiles = make_table(endpoint, "CustomerProfiles", "customer_id")
+    mappings.put_item(Item={"customer_id": "c-1", "cell_id": "cell-a", "created_at": "2024-01-01T00:00:00.5",
+                            "email": "kept@example.com"})
+    profiles.put_item(Item={"customer_id": "c-1", "tier": "hnw", "region": "eu-west-1", "risk_score": 1,
+                            "compliance_flags": {"PII_RESTRICTED", "EU_RESIDENT"}})
+    url = (f"dynamodb://CustomerCellMapping?region=eu-west-1&endpoint={endpoint}&{NAMES}&profiles=CustomerProfiles"
+           "&tier_attribute=tier&region_attribute=region&flags_attribute=compliance_flags")
+    read = record("get", "c-1", "--mappings", url)
+    assert (read["cell"], read["revision"], read["epoch"]) == ("cell-a", 1, 1)
+    assert read["created"] == 1704067200_500000000
+    assert read["profile"] == {"tier": "hnw", "region": "eu-west-1", "plan": "",
+                               "flags": ["EU_RESIDENT", "PII_RESTRICTED"]}
+    assert record("list", "--mappings", url) == read
+    assert record("list", "--cell", "cell-a", "--mappings", url) == read
+    moved = record("put", "c-1", "--cell", "cell-b", "--mappings", url)
+    assert (moved["revision"], moved["epoch"]) == (2, 2)
+    item = mappings.get_item(Key={"customer_id": "c-1"})["Item"]
+    assert (item["cell_id"], item["email"], item["Revision"]) == ("cell-b", "kept@example.com", 2)
+    assert run("get", "c-2", "--mappings", url).returncode == 1
+
+
+def test_cellroute_reads_a_record_that_boto3_wrote(endpoint: str) -> None:
+    table = make_table(endpoint, "by-boto3", "PartitionKey")
+    table.put_item(Item={
+        "PartitionKey": "t", "CellId": "b", "CreatedAt": "2024-01-01T01:00:00+01:00", "LastUpdated": "2024-01-01T00:00:00Z",
+        "Revision": 7, "Epoch": 3, "OpId": bytes(range(1, 17)), "State": "COPYING", "TargetCellId": "c",
+        "TTL": 4102444800, "Ephemeral": True, "History": [{"cell": "a", "first_epoch": 1, "last_epoch": 2}],
+        "Plan": "starter"})
+    read = record("get", "t", "--mappings", f"dynamodb://by-boto3?region=eu-west-1&endpoint={endpoint}")
+    assert read == {
+        "key": "t", "cell": "b", "epoch": 3, "revision": 7, "op_id": bytes(range(1, 17)).hex(), "state": "COPYING",
+        "target": "c", "created": 1704067200 * 10**9, "updated": 1704067200 * 10**9, "expires": 4102444800 * 10**9,
+        "ephemeral": True, "deleted": False, "history": [{"cell": "a", "first_epoch": 1, "last_epoch": 2}],
+        "profile": {"tier": "", "region": "", "plan": "starter", "flags": []}}
+
+
+@pytest.mark.parametrize("attribute", [
+    {"CellId": 5}, {"CellId": "a b"}, {"Revision": "x"}, {"Revision": 0}, {"Revision": 1}, {"CreatedAt": "yesterday"},
+    {"CreatedAt": 5}, {"Flags": ["ok", 5]}, {"Flags": {1, 2}}, {"Tier": ["x"]}, {"Flags": [str(i) for i in range(17)]}])
+def test_an_item_that_is_none_is_an_error_and_not_absent(endpoint: str, attribute: dict[str, Any]) -> None:
+    table = client("dynamodb", endpoint)
+    if "damaged" not in table.list_tables()["TableNames"]:
+        make_table(endpoint, "damaged", "PartitionKey")
+    serialize = TypeSerializer().serialize
+    item = {"PartitionKey": "t", "CellId": "cell-a"} | attribute
+    table.put_item(TableName="damaged", Item={name: serialize(value) for name, value in item.items()})
+    ran = run("get", "t", "--mappings", f"dynamodb://damaged?region=eu-west-1&endpoint={endpoint}")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert 'key "t"' in ran.stderr
+
+
+class Recorder:
+    """Answers as told, and keeps what it was asked."""
+
+    def __init__(self, answer: Callable[[str, Any], tuple[int, Any]]) -> None:
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        recorder = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                operation = self.headers["X-Amz-Target"].split(".")[1]
+                recorder.requests.append((operation, dict(self.headers.items()), body))
+                status, reply = answer(operation, json.loads(body))
+                data = json.dumps(reply).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def bodies(self, operation: str) -> list[Any]:
+        return [json.loads(body) for name, _, body in self.requests if name == operation]
+
+
+DESCRIPTION = {"Table": {
+    "TableStatus": "ACTIVE", "TableId": "x", "KeySchema": [{"AttributeName": "PartitionKey", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "PartitionKey", "AttributeType": "S"}]}}
+
+
+def answer_table(operation: str, body: Any) -> tuple[int, Any]:
+    replies: dict[str, Any] = {"DescribeTable": DESCRIPTION, "DescribeTimeToLive": {"TimeToLiveDescription": {}}}
+    if operation == "BatchGetItem":
+        return 200, {"Responses": {name: [] for name in body["RequestItems"]}, "UnprocessedKeys": {}}
+    return 200, replies.get(operation, {})
+
+
+@pytest.mark.parametrize("key", ["plain", "a b+c%20d", "é\u2028\"\\/", "日本語 🚀", "&=?#;,'", "x" * 1024, "\t\x01\x7f"])
+@pytest.mark.parametrize("secret,token,region", [
+    ("secret", "", "eu-west-1"), ("wJalr/XUtn+FEMI:K7@MDENG%2F", "FwoGZXIvYXdzE//////////w+a==", "us-gov-west-1")])
+def test_signatures_are_botocores(key: str, secret: str, token: str, region: str) -> None:
+    recorder = Recorder(answer_table)
+    environment = ENVIRONMENT | {"AWS_SECRET_ACCESS_KEY": secret, "AWS_REGION": region}
+    if token:
+        environment["AWS_SESSION_TOKEN"] = token
+    ran = run("get", key, "--mappings", f"dynamodb://table-1?endpoint={recorder.endpoint}", environment=environment)
+    assert ran.returncode == 1, ran.stderr
+    assert [operation for operation, _, _ in recorder.requests] == ["DescribeTable", "BatchGetItem"]
+    for _, headers, body in recorder.requests:
+        said = re.fullmatch(r"AWS4-HMAC-SHA256 Credential=([^,]+), SignedHeaders=([^,]+), Signature=([0-9a-f]{64})",
+                            headers["Authorization"])
+        assert said is not None
+        sent = {name.lower(): value for name, value in headers.items()}
+        signed = said[2].split(";")
+        assert {"content-type", "host", "x-amz-date", "x-amz-target"} <= set(signed) <= set(sent)
+        assert ("x-amz-security-token" in signed) == bool(token)
+        request = AWSRequest("POST", recorder.endpoint + "/", headers={name: sent[name] for name in signed}, data=body)
+        request.context["timestamp"] = sent["x-amz-date"]
+        signer = SigV4Auth(Credentials("AKIDEXAMPLE", secret, token or None), "dynamodb", region)
+        canonical = signer.canonical_request(request)
+        assert signer.signed_headers(signer.headers_to_sign(request)) == said[2]
+        assert signer.scope(request) == said[1]
+        assert signer.signature(signer.string_to_sign(request, canonical), request) == said[3]
+
+
+def without_absent(body: Any) -> Any:
+    return {name: value for name, value in body.items() if value is not None}
+
+
+@pytest.mark.parametrize("options,expected", [
+    ([], {"BillingMode": "PAY_PER_REQUEST"}),
+    (["--billing", "PROVISIONED", "--read-units", "5", "--write-units", "6", "--encryption", "aws"],
+     {"BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 6},
+      "SSESpecification": {"Enabled": True, "SSEType": "KMS"}}),
+    (["--encryption", "alias/x", "--stream", "--tag", "team=routing", "--tag", "a=b=c"],
+     {"BillingMode": "PAY_PER_REQUEST",
+      "SSESpecification": {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "alias/x"},
+      "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+      "Tags": [{"Key": "team", "Value": "routing"}, {"Key": "a", "Value": "b=c"}]})])
+def test_a_table_is_made_as_botocore_would(options: list[str], expected: dict[str, Any]) -> None:
+    ours = Recorder(answer_table)
+    ran = run("create-table", *options, "--mappings", f"dynamodb://new-table?region=eu-west-1&endpoint={ours.endpoint}")
+    assert ran.returncode == 0, ran.stderr
+    theirs = Recorder(answer_table)
+    dynamodb = client("dynamodb", theirs.endpoint)
+    throughput = {name: expected[name] for name in ("ProvisionedThroughput",) if name in expected}
+    dynamodb.create_table(
+        TableName="new-table", KeySchema=[{"AttributeName": "PartitionKey", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"}
+                              for name in ("PartitionKey", "CellId", "TargetCellId")],
+        GlobalSecondaryIndexes=[
+            {"IndexName": index, "KeySchema": [{"AttributeName": name, "KeyType": "HASH"}],
+             "Projection": {"ProjectionType": "ALL"}} | throughput
+            for index, name in (("CellIdIndex", "CellId"), ("TargetCellIdIndex", "TargetCellId"))], **expected)
+    dynamodb.update_time_to_live(TableName="new-table",
+                                 TimeToLiveSpecification={"AttributeName": "TTL", "Enabled": True})
+    dynamodb.update_continuous_backups(TableName="new-table",
+                                       PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
+    for operation in ("CreateTable", "UpdateTimeToLive", "UpdateContinuousBackups"):
+        assert ours.bodies(operation) == theirs.bodies(operation)
+        assert len(ours.bodies(operation)) == 1
+
+
+def test_making_a_table_again_goes_on_where_it_stopped() -> None:
+    def answer(operation: str, body: Any) -> tuple[int, Any]:
+        if operation == "CreateTable":
+            return 400, {"__type": "com.amazonaws.dynamodb.v20120810#ResourceInUseException"}
+        if operation == "DescribeTimeToLive":
+            return 200, {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": "TTL"}}
+        return answer_table(operation, body)
+
+    recorder = Recorder(answer)
+    ran = run("create-table", "--no-recovery", "--mappings",
+              f"dynamodb://new-table?region=eu-west-1&endpoint={recorder.endpoint}")
+    assert ran.returncode == 0, ran.stderr
+    assert [operation for operation, _, _ in recorder.requests] == ["CreateTable", "DescribeTable", "DescribeTimeToLive"]
+
+
+def test_units_go_with_provisioned_billing() -> None:
+    url = "dynamodb://new-table?region=eu-west-1&endpoint=http://127.0.0.1:1"
+    for options in (["--read-units", "5"], ["--billing", "PROVISIONED"],
+                    ["--billing", "PROVISIONED", "--read-units", "5"], ["--tag", "x"]):
+        ran = run("create-table", *options, "--mappings", url)
+        assert (ran.returncode, ran.stdout) == (2, "")
+
+
+def test_policies_allow_what_the_store_asks_and_nothing_unknown() -> None:
+    model = botocore.session.get_session().get_service_model("dynamodb")
+    allowed: dict[str, set[str]] = {}
+    for path in (SOURCE / "src/net/policies").glob("*.json"):
+        policy = json.loads(path.read_text())
+        actions = [action for statement in policy["Statement"] for action in statement["Action"]]
+        allowed[path.stem] = {action.removeprefix("dynamodb:") for action in actions}
+        # An action of its own, TagResource, goes with a tagged CreateTable.
+        assert allowed[path.stem] <= set(model.operation_names)
+    store = set(re.findall(r'"(\w+)"', (SOURCE / "src/net/dynamodb_store.cpp").read_text()))
+    assert store & set(model.operation_names) == allowed["control_plane"]
+    table = set(re.findall(r'"(\w+)"', (SOURCE / "src/net/dynamodb_table.cpp").read_text()))
+    assert table & set(model.operation_names) <= allowed["create_table"]
+    assert not {"UpdateItem", "DeleteItem", "PutItem"} & (allowed["router"] | allowed["cell"])
+
+
+def test_the_recorded_stream_event_has_the_shapes_of_the_service() -> None:
+    event = json.loads((SOURCE / "tests/data/dynamodb_stream_event.json").read_text())
+    record_shape = botocore.session.get_session().get_service_model("dynamodbstreams").shape_for("Record")
+
+    def check(shape: Any, value: Any, path: str) -> None:
+        if shape.type_name == "structure":
+            for name, inner in value.items():
+                # userIdentity's members are written small in events.
+                known = {member.lower(): member for member in shape.members}
+                assert name.lower() in known, f"{path}.{name}"
+                check(shape.members[known[name.lower()]], inner, f"{path}.{name}")
+        elif shape.type_name == "map":
+            for name, inner in value.items():
+                check(shape.value, inner, f"{path}.{name}")
+        elif shape.type_name == "list":
+            for inner in value:
+                check(shape.member, inner, path)
+
+    for one in event["Records"]:
+        source = one.pop("eventSourceARN")  # Lambda's own
+        assert source.startswith("arn:aws:dynamodb:")
+        check(record_shape, one, one["eventID"])

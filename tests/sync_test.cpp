@@ -241,6 +241,38 @@ TEST_CASE("sync: a store without a feed is read whole at each fold alone") {
   CHECK(here.cell_of("k") == "b");
 }
 
+TEST_CASE("sync: keys that a stream names are read from the store") {
+  const Place here;
+  Switched store;
+  store.has_feed = false;
+  for (const char* key : {"moved", "erased", "purged", "same"}) store.put(key, "a");
+  const auto sync = here.open();
+  must(sync->step(store, kAt, ignore));
+  store.put("moved", "b");
+  store.put("made", "c");
+  store.erase("purged");
+  must(store.store->purge(kAt + 2'000 * kSecond, 10));
+  store.erase("erased");
+  const std::vector<std::string> keys = {"made", "moved", "same", "purged", "erased", "nobody"};
+  for (int twice = 0; twice < 2; ++twice) {
+    const SyncReport report = must(sync->look(store, keys, kAt, ignore));
+    CHECK_FALSE(report.folded);
+    CHECK(here.cell_of("moved") == "b");
+    CHECK(here.cell_of("made") == "c");
+    CHECK(here.cell_of("same") == "a");
+    CHECK(here.cell_of("purged") == "absent");
+    CHECK(here.cell_of("erased") == "absent");
+  }
+  // An answer that is behind what the files say changes nothing.
+  auto behind = make_memory_store();
+  behind.swap(store.store);
+  store.put("moved", "a");
+  must(sync->look(store, std::vector<std::string>{"moved"}, kAt, ignore));
+  CHECK(here.cell_of("moved") == "b");
+  store.away = true;
+  CHECK(code_of(sync->look(store, keys, kAt, ignore)) == ErrorCode::kUnavailable);
+}
+
 TEST_CASE("sync: a store that lost too many keys is refused") {
   const Place here;
   Switched store;

@@ -2,12 +2,18 @@
 // read files alone.
 #include <csignal>
 #include <ctime>
+#include <fstream>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 #include "cellroute/check/problems.hpp"
 #include "command/command.hpp"
 #include "command/progress.hpp"
 #include "control/sync.hpp"
+#ifdef CELLROUTE_WITH_NET
+#include "net/dynamodb_stream.hpp"
+#endif
 
 namespace cellroute::command {
 namespace {
@@ -19,6 +25,7 @@ struct SyncCommandOptions {
   double fold_every = 3600;
   bool once = false;
   bool fold = false;
+  std::string event;
   TimeOption time;
 };
 
@@ -55,6 +62,28 @@ std::string told(const std::string& path, const SyncReport& report) {
          " changed since; " + check::counted(report.read) + " records read";
 }
 
+// The keys that an event of a table's stream names.
+Result<std::vector<std::string>> keys_of_event(const std::string& mappings,
+                                               const std::string& path) {
+#ifdef CELLROUTE_WITH_NET
+  std::ifstream file(path, std::ios::binary);
+  const std::string event{std::istreambuf_iterator<char>(file), {}};
+  if (!file.good() && event.empty()) return invalid_argument(path + ": it cannot be read");
+  const auto target = net::read_dynamodb_url(mappings, "none");
+  if (!target.ok()) return target.error();
+  std::vector<std::string> keys;
+  const auto read = net::read_stream_event(*target, event, [&](const net::StreamChange& change) {
+    keys.push_back(change.key);
+    return Error();
+  });
+  if (!read.ok()) return Error(read.error().code(), path + ": " + read.error().text());
+  if (!read->error.ok()) return Error(read->error.code(), path + ": " + read->error.text());
+  return keys;
+#else
+  return Error(ErrorCode::kUnsupported, path + ": this build knows no streams of " + mappings);
+#endif
+}
+
 // One store and one file, beat by beat. An error is told when it begins and when it changes; what
 // the files hold serves on.
 class Syncing {
@@ -62,7 +91,7 @@ class Syncing {
   Syncing(const SyncCommandOptions& options, MappingSync& sync) : options_(options), sync_(sync) {}
 
   bool beat(bool fold) {
-    const Result<SyncReport> report = try_beat(fold);
+    const Result<SyncReport> report = options_.event.empty() ? try_beat(fold) : try_event();
     if (!report.ok()) {
       if (report.error().text() != last_error_) say("cellroute: " + report.error().text());
       last_error_ = report.error().text();
@@ -76,12 +105,23 @@ class Syncing {
   }
 
  private:
+  Error open_store() {
+    if (store_) return {};
+    auto store = open_mappings(options_.mappings, false);
+    if (!store.ok()) return store.error();
+    store_ = std::move(*store);
+    return {};
+  }
+
+  Result<SyncReport> try_event() {
+    const Result<std::vector<std::string>> keys = keys_of_event(options_.mappings, options_.event);
+    if (!keys.ok()) return keys.error();
+    if (Error error = open_store(); !error.ok()) return error;
+    return sync_.look(*store_, *keys, options_.time.now(), [](std::uint64_t) {});
+  }
+
   Result<SyncReport> try_beat(bool fold) {
-    if (!store_) {
-      auto store = open_mappings(options_.mappings, false);
-      if (!store.ok()) return store.error();
-      store_ = std::move(*store);
-    }
+    if (Error error = open_store(); !error.ok()) return error;
     Progress progress("records read");
     const auto seen = [&](std::uint64_t records) { progress.add(records); };
     const Nanos now = options_.time.now();
@@ -134,6 +174,12 @@ void add_sync(CLI::App& app, Context& context) {
   CLI::Option* const once =
       command.add_flag("--once", options->once, "Bring the file up to date and end");
   command.add_flag("--fold", options->fold, "With a new base, whatever changed")->needs(once);
+  command
+      .add_option(
+          "--event", options->event,
+          "File with an event of the table's stream, as Lambda hands it to a function: only "
+          "the keys that it names are read")
+      ->needs(once);
   options->time.add_to(command);
   command.footer(
       "Exit codes: 0 stopped or up to date, 2 usage, bad configuration or --once failed.");

@@ -11,6 +11,7 @@
 
 #include "cellroute/check/problems.hpp"
 #include "cellroute/publish.hpp"
+#include "control/mutate.hpp"
 #include "stores/random.hpp"
 
 namespace cellroute {
@@ -181,10 +182,57 @@ Result<SyncReport> MappingSync::step(MappingStore& store, Nanos now, const FileB
     changes.feed.cursor = std::move(page->next);
     if (page->done) break;
   }
-  if (changes == files_->changes) return report(false, read);
-  if (Error error = write_changes(changes_path(options_.path), changes); !error.ok()) return error;
-  if (Error error = take_up(); !error.ok()) return error;
+  if (Error error = write(changes); !error.ok()) return error;
   return report(false, read);
+}
+
+Error MappingSync::write(const Changes& changes) {
+  if (changes == files_->changes) return {};
+  Error error = write_changes(changes_path(options_.path), changes);
+  return error.ok() ? take_up() : error;
+}
+
+// What a look-up adds to what the files say; nothing where they know as much.
+std::optional<MappingRecord> MappingSync::changed(const std::string& key, Lookup& found,
+                                                  const OpId& op_id, Nanos now) const {
+  const Lookup known = files_->get(key, 0);
+  const bool kept = known.record.epoch != 0 || known.answer == Answer::kFound;
+  if (found.record.revision != 0) {
+    // A store that reads eventually may be behind.
+    if (kept && is_newer(known.record, found.record)) return std::nullopt;
+    return std::move(found.record);
+  }
+  if (!kept || known.record.deleted) return std::nullopt;
+  MappingRecord gone = known.record;
+  ++gone.revision;
+  gone.epoch = std::max<std::uint64_t>(gone.epoch, 1);
+  gone.op_id = op_id;
+  gone.deleted = true;
+  gone.state = MigrationState::kStable;
+  gone.target.clear();
+  gone.updated = now;
+  return gone;
+}
+
+Result<SyncReport> MappingSync::look(MappingStore& store, std::span<const std::string> keys,
+                                     Nanos now, const FileBuildSeen& seen) {
+  if (!files_) return fold(store, now, seen);
+  const Result<OpId> op_id = new_op_id();
+  if (!op_id.ok()) return op_id.error();
+  const std::vector<std::string_view> wanted(keys.begin(), keys.end());
+  std::vector<Lookup> found(keys.size());
+  store.get_many(wanted, now, found);
+  seen(keys.size());
+  Changes changes = files_->changes;
+  NameIndex by_key = files_->by_key;
+  changes.base = files_->base->generation();
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (found[i].answer == Answer::kUnknown || found[i].stale()) return found[i].error;
+    std::optional<MappingRecord> record = changed(keys[i], found[i], *op_id, now);
+    if (record && !add(std::move(*record), changes, by_key)) return fold(store, now, seen);
+  }
+  if (Error error = write(changes); !error.ok()) return error;
+  return report(false, keys.size());
 }
 
 }  // namespace cellroute

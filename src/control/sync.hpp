@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,6 +48,12 @@ class MappingSync {
   // store without a feed nothing is read. Errors: fold()'s; the files are then as they were.
   Result<SyncReport> step(MappingStore& store, Nanos now, const FileBuildSeen& seen);
 
+  // For a store without a feed whose changes are told otherwise, such as by a stream: reads these
+  // keys and writes what it answers beside the base. What is told twice, late or in another order
+  // is of no matter, since the store's answer counts. Folds and fails as step() does.
+  Result<SyncReport> look(MappingStore& store, std::span<const std::string> keys, Nanos now,
+                          const FileBuildSeen& seen);
+
   // Reads all of the store into a new base, whatever changed. The old one is kept as PATH.last.
   //   kRefused  the store is behind the files, or lost more keys than it may at once
   // and those of the store, the builder and the file system.
@@ -59,6 +67,9 @@ class MappingSync {
   const FeedCursor* feed_of_base() const noexcept;
   Error check_ahead(const std::vector<MappingRecord>& page) const;
   Error replace_base(const std::string& next);
+  std::optional<MappingRecord> changed(const std::string& key, Lookup& found, const OpId& op_id,
+                                       Nanos now) const;
+  Error write(const Changes& changes);
   bool add(MappingRecord record, Changes& changes, NameIndex& by_key) const;
   SyncReport report(bool folded, std::uint64_t read) const noexcept;
 

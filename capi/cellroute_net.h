@@ -27,10 +27,10 @@ typedef struct cellroute_net_options {
  *
  * each with ?prefix=NAME for what the store's keys begin with ("cellroute"). Redis may forget what
  * it acknowledged when it fails over or restarts (CELLROUTE_STORE_LOSES_ACKNOWLEDGED). Destroy the
- * store with cellroute_store_destroy() before this library is unloaded. `options` may be NULL.
- * CELLROUTE_E_UNSUPPORTED: another store, TLS, or a server that is not what the URL says;
- * CELLROUTE_E_INVALID_ARGUMENT, _NOT_FOUND, _REFUSED (the login), _CORRUPT, _UNAVAILABLE as the
- * text says, which never holds the URL's password. */
+ * store, and what is cached of it, with cellroute_store_destroy() before this library is unloaded.
+ * `options` may be NULL. CELLROUTE_E_UNSUPPORTED: another store, TLS, or a server that is not what
+ * the URL says; CELLROUTE_E_INVALID_ARGUMENT, _NOT_FOUND, _REFUSED (the login), _CORRUPT,
+ * _UNAVAILABLE as the text says, which never holds the URL's password. */
 CELLROUTE_API int32_t cellroute_net_store_open(cellroute_view url,
                                                const cellroute_net_options* options,
                                                cellroute_store** store, cellroute_error* error);

@@ -68,8 +68,8 @@ struct NearCacheCounts {
 // the store held then. This holds over expiry, eviction and invalidation where a get of the store
 // sees every write that was acknowledged before it began. Where it may not, as with replicas, it
 // holds while the key is held, and for `ttl` + `max_stale` since its record was last confirmed.
-// purge() here and elsewhere must reach back further than that, as it must for any cached answer:
-// a purged key begins anew.
+// A purge's `before`, here and elsewhere, must lie further back than that, as for any cached
+// answer: a purged key begins anew.
 //
 // Who reads in order to write may read here: the store checks the put, and after one that fails the
 // next get asks the store.

@@ -56,27 +56,28 @@ struct NearCacheCounts {
 //
 // get() answers
 //   kFound, kAbsent   what the store said less than `ttl` or `negative_ttl` ago, or says now
-//   kFound, stale     the store fails, and said so less than `ttl` + `max_stale` ago; for a second
-//                     after that it is not asked again for this key
-//   kUnknown          the store fails, and nothing else may be told: ABSENT is never told stale,
-//                     since another router may have written the key's mapping meanwhile
+//   kFound, stale     the store fails, or another thread's question takes longer than `wait`, and
+//                     the store said so less than `ttl` + `max_stale` ago; a store that failed is
+//                     not asked again for this key within a second
+//   kUnknown          likewise, and nothing else may be told: ABSENT is never told stale, since
+//                     another router may have written the key's mapping meanwhile
 //
-// Promise. By (epoch, revision), tombstones included: a get that begins when a get, put_if,
-// put_many, observe, changes or invalidate of this cache has returned is not answered by an older
-// record than that call returned, wrote, took or would have found in the store, a put that failed
-// included, since it may have been written. That holds over expiry, eviction and invalidation
-// where a get of the store sees every write that was acknowledged before it began. Where it may
-// not, as with replicas, it holds while the key is held, `ttl` + `max_stale` since its record was
-// last confirmed. purge() must not reach back further than that: a key purged begins anew.
+// Promise. By (epoch, revision), tombstones included: a get that begins when another call of this
+// cache has returned is not answered by an older record than that call gave, wrote, or was given by
+// observe or changes; nor, when that was a put that failed or an invalidate, by an older one than
+// the store held then. This holds over expiry, eviction and invalidation where a get of the store
+// sees every write that was acknowledged before it began. Where it may not, as with replicas, it
+// holds while the key is held, and for `ttl` + `max_stale` since its record was last confirmed.
+// A purge's `before`, here and elsewhere, must lie further back than that, as for any cached
+// answer: a purged key begins anew.
 //
-// Whoever reads in order to write may read here: a put is checked by the store, and after one that
-// fails the next get asks the store. Whoever draws conclusions from a record's age may not.
+// Who reads in order to write may read here: the store checks the put, and after one that fails the
+// next get asks the store.
 //
 // A `now` that steps back keeps nothing for longer than `ttl` + `max_stale` from there on.
-// Thread safety and fork: as any store; in a child of fork() the memory stays with the child. The
-// store behind may be used directly besides, and what it is told so is seen here as another
-// router's writes are. Thread rule for its own calls: they must not get the same key through the
-// cache again, which asks the store again instead of waiting for itself.
+// Thread safety and fork: as any store. The store behind may be used directly besides; what is
+// written so is seen here as another router's writes are. A store that gets a key through the cache
+// while it is asked for that key is asked again, so that no thread waits for itself.
 class NearCache : public MappingStore {
  public:
   // What a feed of changes brings, or a writer beside the cache wrote: newer than what is held of

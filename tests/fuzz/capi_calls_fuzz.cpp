@@ -51,7 +51,10 @@ class Host {
     options.guard_seed = 1;
     if (cellroute_router_create(&options, &router_, nullptr) != CELLROUTE_OK) std::abort();
     const cellroute_view memory = {"memory:", 7};
-    if (cellroute_store_open(memory, nullptr, &store_, nullptr) != CELLROUTE_OK) {
+    cellroute_cache_options few = zeroed<cellroute_cache_options>();
+    few.max_entries = 3;
+    if (cellroute_store_open(memory, nullptr, &store_, nullptr) != CELLROUTE_OK ||
+        cellroute_store_cached(store_, &few, &cached_, nullptr) != CELLROUTE_OK) {
       std::abort();
     }
   }
@@ -59,6 +62,7 @@ class Host {
     cellroute_topology_destroy(topology_);
     cellroute_snapshot_destroy(snapshot_);
     cellroute_store_destroy(store_);
+    cellroute_store_destroy(cached_);
     cellroute_router_destroy(router_);
   }
   Host(const Host&) = delete;
@@ -223,15 +227,22 @@ class Host {
     record.op_id[0] = static_cast<std::uint8_t>(call.c | 1);
     record.flag_count = call.b == 255 ? call.c : 0;
     record.expires_ns = (record.marks & CELLROUTE_RECORD_EPHEMERAL) != 0 ? now_ + call.c : 0;
-    cellroute_store_put_if(store_, &record, call.a % 4, now_, nullptr, &error_);
+    cellroute_store_put_if(store_of(call), &record, call.a % 4, now_, nullptr, &error_);
+    record.revision = call.a % 4;
+    if (call.c % 4 == 0) cellroute_store_observe(store_of(call), &record, &error_);
+    if (call.c % 4 == 1) cellroute_store_invalidate(store_of(call), record.key, &error_);
   }
 
   void read(const Call& call) {
     cellroute_sink sink = zeroed<cellroute_sink>();
     sink.record = ignore_record;
     sink.page = call.b % 2 ? ignore_page : nullptr;
-    cellroute_store_get(store_, key_of(call), now_, &sink, &error_);
-    cellroute_store_scan(store_, {}, call.c, now_, &sink, &error_);
+    cellroute_store_get(store_of(call), key_of(call), now_, &sink, &error_);
+    cellroute_store_scan(store_of(call), {}, call.c, now_, &sink, &error_);
+    cellroute_cache_counts counts = zeroed<cellroute_cache_counts>();
+    if (cellroute_store_cache_counts(cached_, &counts) != CELLROUTE_OK || counts.entries > 3) {
+      std::abort();
+    }
   }
 
   void look_up(const Call& call) {
@@ -239,9 +250,10 @@ class Host {
     cellroute_decision decision = zeroed<cellroute_decision>();
     mapping_.struct_size = sizeof mapping_;
     if (call.c % 2) {
-      cellroute_resolve(router_, store_, key_of(call), now_, &mapping_, &error_);
+      cellroute_resolve(router_, store_of(call), key_of(call), now_, &mapping_, &error_);
     } else {
-      cellroute_assign(router_, store_, &request, nullptr, now_, &mapping_, &decision, &error_);
+      cellroute_assign(router_, store_of(call), &request, nullptr, now_, &mapping_, &decision,
+                       &error_);
     }
     if (call.c < 8) mapping_.cell ^= call.a;
     if (call.c == 8) std::memset(&mapping_.profile, call.a, sizeof mapping_.profile);
@@ -263,6 +275,8 @@ class Host {
     cellroute_picker_destroy(picker);
   }
 
+  cellroute_store* store_of(const Call& call) const { return call.b % 2 ? cached_ : store_; }
+
   static cellroute_view key_of(const Call& call) {
     if (call.a == 255) return {nullptr, call.b};
     return {kBytes, call.a % 7u};
@@ -275,6 +289,7 @@ class Host {
   cellroute_router* router_ = nullptr;
   cellroute_snapshot* snapshot_ = nullptr;
   cellroute_store* store_ = nullptr;
+  cellroute_store* cached_ = nullptr;  // in front of store_
   cellroute_profile profile_{};
   cellroute_mapping mapping_ = zeroed<cellroute_mapping>();
   cellroute_error error_ = zeroed<cellroute_error>();

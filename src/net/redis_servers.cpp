@@ -197,7 +197,7 @@ Result<std::unique_ptr<RedisConnection>> RedisServers::take(Node& node, Deadline
       connection = std::move(node.idle.back());
       node.idle.pop_back();
     }
-    if (connection->quiet()) return connection;
+    if (connection->reusable()) return connection;
   }
   if (Error error = wait_turn(node, deadline); !error.ok()) return error;
   auto connection = RedisConnection::open(node.endpoint, target_, deadline);

@@ -312,6 +312,40 @@ TEST_CASE("redis: while the store is down nothing is assigned") {
   CHECK(get_until_known(*store, "tenant").answer == Answer::kAbsent);
 }
 
+TEST_CASE("redis: a server that evicts is refused, and no longer used where it begins to") {
+  RedisServer server;
+  const auto store = open_with(server.url(), testing::kPatience);
+  server.ask({"CONFIG", "SET", "maxmemory-policy", "volatile-lru"});
+  CHECK(open_with(server.url(), testing::kPatience) != nullptr);  // it has no end to make room at
+  server.ask({"CONFIG", "SET", "maxmemory", "100mb"});
+  const auto opened = open_redis_store(server.url());
+  REQUIRE(code_of(opened) == ErrorCode::kRefused);
+  CHECK(opened.error().text().find("maxmemory-policy") != std::string::npos);
+  const net::Deadline deadline = net::Deadline::after(testing::kPatience);
+  while (store->get("tenant", kNow).error.code() != ErrorCode::kRefused) {
+    if (deadline.passed()) FAIL("it is still used");
+  }
+}
+
+TEST_CASE("redis: a server that is made a replica acknowledges nothing and is not read for long") {
+  RedisServer server(testing::free_port());
+  const auto store = open_with(server.url(), kShort);
+  REQUIRE(store->put_if(plain_record("tenant"), 0).ok());
+  server.ask({"REPLICAOF", "127.0.0.1", std::to_string(testing::free_port())});
+  CHECK(in_time([&] { return code_of(store->put_if(plain_record("late"), 0)); }) ==
+        ErrorCode::kUnavailable);
+  check_unknown(*store, "tenant");
+  server.ask({"REPLICAOF", "NO", "ONE"});
+  CHECK(get_until_known(*store, "tenant").answer == Answer::kFound);
+  CHECK(get_until_known(*store, "late").answer == Answer::kAbsent);
+  // Who only reads is told nothing by the server itself.
+  server.ask({"REPLICAOF", "127.0.0.1", std::to_string(testing::free_port())});
+  const net::Deadline deadline = net::Deadline::after(testing::kPatience);
+  while (store->get("tenant", kNow).answer != Answer::kUnknown) {
+    if (deadline.passed()) FAIL("it is still read from");
+  }
+}
+
 // A key of the partition's.
 std::string key_in_partition(unsigned partition) {
   for (int i = 0;; ++i) {

@@ -13,6 +13,7 @@
 #include "fake_server.hpp"
 #include "net/deadline.hpp"
 #include "net/redis_layout.hpp"
+#include "net/redis_servers.hpp"
 #include "net/redis_store.hpp"
 #include "redis_server.hpp"
 #include "store_records.hpp"
@@ -344,6 +345,32 @@ TEST_CASE("redis: a server that is made a replica acknowledges nothing and is no
   while (store->get("tenant", kNow).answer != Answer::kUnknown) {
     if (deadline.passed()) FAIL("it is still read from");
   }
+}
+
+TEST_CASE("redis cluster: nodes that left the map make room for those that came") {
+  FakeServer last([](const auto& command) {
+    return command.front() == "PING" ? std::string("+PONG\r\n") : opening_answer(command);
+  });
+  std::atomic<bool> grown{false};
+  FakeServer seed([&](const std::vector<std::string>& command) -> std::string {
+    if (command.front() == "PING") return "-MOVED 0 " + last.address() + "\r\n";
+    if (command.front() != "CLUSTER") return opening_answer(command);
+    // As many masters as may be known, where nobody listens; then one that is none of them.
+    const int masters = grown.exchange(true) ? 1 : 1'023;
+    std::string map = "*" + std::to_string(masters) + "\r\n";
+    for (int i = 0; i < masters; ++i) {
+      const std::string port = masters == 1 ? last.address().substr(10) : std::to_string(i + 1);
+      map += "*3\r\n:" + std::to_string(i) + "\r\n:" + std::to_string(i) +
+             "\r\n*2\r\n$9\r\n127.0.0.1\r\n:" + port + "\r\n";
+    }
+    return map;
+  });
+  net::RedisServers servers(must(net::read_redis_url("redis+cluster://" + seed.address())));
+  constexpr std::string_view kPing[] = {"PING"};
+  const auto reply = in_time([&] {
+    return servers.call(0, {.arguments = kPing}, net::Deadline::after(testing::kPatience));
+  });
+  CHECK(must(reply).text == "PONG");
 }
 
 // A key of the partition's.

@@ -93,14 +93,14 @@ def test_cellroute_reads_what_redis_py_wrote(server: str, mapping_pb2: Any) -> N
             "put", store_id, 0, record.revision - 1, record.revision, record.epoch, 0, 0, record.cell, "",
             record.key, record.SerializeToString()])
 
-    assert write() == [b"put"]
+    assert write() == [[b"put"]]
     found = run(server, "get", "tenant")
     assert (found["cell"], found["epoch"], found["revision"]) == ("cell-b", 1, 1)
-    assert write() == [b"stored", b"1", b"1", b"0", b"cell-b"]
+    assert write() == [[b"stored", b"1", b"1", b"0", b"cell-b"]]
     record.revision, record.cell = 2, b"cell-c"
-    assert write()[0] == b"stored"  # another cell needs a higher epoch
+    assert write()[0][0] == b"stored"  # another cell needs a higher epoch
     record.epoch = 2
-    assert write() == [b"put"]
+    assert write() == [[b"put"]]
     assert run(server, "get", "tenant")["cell"] == "cell-c"
 
 

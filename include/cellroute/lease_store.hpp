@@ -56,7 +56,8 @@ struct LeaseOrder {
   std::uint64_t burst = 0;     // kRate: at least 1
   std::uint64_t wanted = 0;    // tokens; 0: no lease
   Nanos lasting = 0;           // for at most so long
-  std::int64_t settled = 0;    // spent without a lease, or below 0: leased and not spent
+  std::int64_t settled = 0;    // spent without a lease, or below 0: leased and not spent. Of
+                               // kRate at most a burst beyond the limit is remembered
   Month month{};               // kMonthly: of what was settled
 };
 

@@ -102,6 +102,8 @@ class RedisLeaseStore final : public LeaseStore {
   Error settle_months(unsigned partition, const FleetLimit& limit, Places places,
                       std::span<const LeaseOrder> orders, Nanos now, std::span<LeaseGrant> grants,
                       Deadline deadline);
+  ScriptCall month_call(unsigned partition, const FleetLimit& limit, Places places,
+                        std::span<const LeaseOrder> orders, Month before) const;
 
   const stores::ForkGuard fork_;
   const std::string prefix_;
@@ -163,10 +165,9 @@ Error RedisLeaseStore::settle_rates(unsigned partition, const FleetLimit& limit,
   return {};
 }
 
-Error RedisLeaseStore::settle_months(unsigned partition, const FleetLimit& limit, Places places,
-                                     std::span<const LeaseOrder> orders, Nanos now,
-                                     std::span<LeaseGrant> grants, Deadline deadline) {
-  const Month before = month_of(now) - std::chrono::months(1);
+// Of three months, of which `before` is the first.
+ScriptCall RedisLeaseStore::month_call(unsigned partition, const FleetLimit& limit, Places places,
+                                       std::span<const LeaseOrder> orders, Month before) const {
   ScriptCall call;
   call.arguments = {"month"};
   for (int i = 0; i < 3; ++i)
@@ -184,6 +185,14 @@ Error RedisLeaseStore::settle_months(unsigned partition, const FleetLimit& limit
         {std::string(order.key), std::to_string(order.requests), std::to_string(order.settled),
          std::to_string(which), std::to_string(order.wanted)});
   }
+  return call;
+}
+
+Error RedisLeaseStore::settle_months(unsigned partition, const FleetLimit& limit, Places places,
+                                     std::span<const LeaseOrder> orders, Nanos now,
+                                     std::span<LeaseGrant> grants, Deadline deadline) {
+  const Month before = month_of(now) - std::chrono::months(1);
+  const ScriptCall call = month_call(partition, limit, places, orders, before);
   const auto reply = call.run(servers_, false, deadline);
   if (!reply.ok()) return reply.error();
   if (is_array(*reply, 1) && reply->elements[0].is(Type::kInteger)) {

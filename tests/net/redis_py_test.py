@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import redis
+import redis  # type: ignore[import]
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 KEYS = ("head", "records", "order", "cells", "expiry", "changes")
@@ -47,7 +47,7 @@ def mapping_pb2(tmp_path_factory: pytest.TempPathFactory) -> Any:
     subprocess.run([os.environ["CELLROUTE_PROTOC"], f"--proto_path={schema}", f"--python_out={folder}",
                     schema / "mapping.proto"], check=True)
     sys.path.insert(0, str(folder))
-    import mapping_pb2 as module
+    import mapping_pb2 as module  # type: ignore[import]
     return module
 
 

@@ -223,6 +223,34 @@ TEST_CASE(
   CHECK(leased >= 60);  // five times its share
 }
 
+TEST_CASE("fleet keeper: a key that used up its month is not forgotten while it rests") {
+  Shared shared(1'707'523'200 * kSecond);  // 2024-02-10
+  Router router(monthly(100), options_for(1), *shared.store);
+  for (int beat = 0; beat < 20; ++beat) {
+    for (int i = 0; i < 20; ++i) router.take("a", shared.now);
+    shared.now = router.renew(shared.now);
+  }
+  for (int beat = 0; beat < 10; ++beat) shared.now = router.renew(shared.now);
+  shared.now += 9 * 3'600 * kSecond;  // its share would be one by now
+  router.renew(shared.now);
+  CHECK(router.take("a", shared.now) == By::kNothing);
+}
+
+TEST_CASE("fleet keeper: tokens of a month that is over go back to it where the clock is slow") {
+  Shared shared(1'709'251'199 * kSecond);  // a second before March 2024
+  Router router(monthly(32'000), options_for(1), *shared.store);
+  CHECK(router.take("a", shared.now, 10, By::kShare) == 10);
+  router.renew(shared.now);
+  CHECK(router.take("a", shared.now, 60, By::kLease) == 60);
+  shared.now += kSecond + 200 * kMillisecond;
+  router.ahead -= 900 * kMillisecond;
+  router.renew(shared.now);
+  CHECK(router.take("a", shared.now, 5, By::kLease) == 5);
+  CHECK(router.keeper.release(shared.now + router.ahead));
+  CHECK(*shared.store->usage("calls", "a", month_of(shared.now - 2 * kSecond)) == 70);
+  CHECK(shared.used("a") == 5);
+}
+
 TEST_CASE("fleet keeper: what is spent while the store is away is charged when it is back") {
   Shared shared;
   Router router(monthly(32'000), options_for(1), *shared.store);

@@ -37,17 +37,24 @@ inline Child run_program(const std::vector<std::string>& arguments, const std::s
   });
 }
 
-// A TCP port that nobody has now.
+// A TCP port that nobody has now: below those that the kernel gives to connections, one of which
+// could have it before the server does.
 inline std::uint16_t free_port() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(socket, any, size) != 0 || ::getsockname(socket, any, &size) != 0) std::abort();
-  ::close(socket);
-  return ntohs(address.sin_port);
+  constexpr std::uint16_t kFirst = 20'000;
+  constexpr std::uint16_t kCount = 12'000;
+  static auto next = static_cast<unsigned>(::getpid());
+  for (unsigned tries = 0; tries < kCount; ++tries) {
+    const auto port = static_cast<std::uint16_t>(kFirst + next++ % kCount);
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    const bool free = ::bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    ::close(socket);
+    if (free) return port;
+  }
+  std::abort();
 }
 
 }  // namespace cellroute::testing

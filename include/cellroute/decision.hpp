@@ -66,6 +66,7 @@ enum class Reason : std::uint16_t {
   kKeyResourceLimit = 401,
   kCellLimit = 402,
   kAssignmentRate = 403,
+  kFleetLimit = 404,  // by fleet_limit.hpp, beside route()
 
   // NO_ELIGIBLE_CELL
   kNoCellPasses = 500,  // no ACTIVE cell of an allowed region and tier meets the requirement
@@ -185,6 +186,7 @@ inline constexpr ReasonText kReasons[] = {
      "the key's limit for this resource is used up"},
     {Reason::kCellLimit, "CELL_LIMIT", "the cell's limit is used up"},
     {Reason::kAssignmentRate, "ASSIGNMENT_RATE", "first assignments are capped in rate"},
+    {Reason::kFleetLimit, "FLEET_LIMIT", "what all routers together grant the key is used up"},
     {Reason::kNoCellPasses, "NO_CELL_PASSES",
      "no active cell of an allowed region and tier meets the requirement"},
     {Reason::kAllCellsFull, "ALL_CELLS_FULL", "no eligible cell has capacity for a new key"},

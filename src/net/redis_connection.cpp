@@ -92,6 +92,11 @@ Result<int> connect_host(const RedisEndpoint& endpoint, Deadline deadline) {
   return socket;
 }
 
+// Of INFO's text.
+bool has_line(const std::string& info, std::string_view line) {
+  return info.find("\r\n" + std::string(line) + "\r\n") != std::string::npos;
+}
+
 }  // namespace
 
 void append_command(std::string& bytes, std::span<const std::string_view> arguments) {
@@ -155,14 +160,23 @@ Error RedisConnection::log_in(const RedisTarget& target, Deadline deadline) {
   }
   if (target.database != 0) add({"SELECT", std::to_string(target.database)});
   if (!target.cluster) add({"ROLE"});  // a cluster's replicas send us to their master by themselves
-  if (count == 0) return {};
+  add({"INFO", "memory"});
   std::vector<RedisReply> replies(count);
   if (Error error = exchange(commands, replies, deadline); !error.ok()) return error;
   for (const RedisReply& reply : replies) {
     if (reply.is(RedisReply::Type::kError)) return error_of_reply(reply, name_);
   }
-  if (target.cluster) return {};
-  const std::vector<RedisReply>& role = replies.back().elements;
+  return check_server(replies, target.cluster);
+}
+
+// What it said of itself: its role, unless it is a cluster's, and last its memory.
+Error RedisConnection::check_server(std::span<const RedisReply> replies, bool cluster) const {
+  const std::string& memory = replies.back().text;
+  if (!has_line(memory, "maxmemory:0") && !has_line(memory, "maxmemory_policy:noeviction")) {
+    return refused(name_ + ": it evicts what it holds; set its maxmemory-policy to noeviction");
+  }
+  if (cluster) return {};
+  const std::vector<RedisReply>& role = replies[replies.size() - 2].elements;
   if (!role.empty() && role.front().text == "master") return {};
   return failed("it is no master, so what it holds may be old");
 }
@@ -213,9 +227,9 @@ Error RedisConnection::receive(RedisReply& reply, Deadline deadline) {
   }
 }
 
-bool RedisConnection::quiet() const noexcept {
+bool RedisConnection::reusable() const noexcept {
   pollfd polled{socket_, POLLIN | POLLRDHUP, 0};
-  return ::poll(&polled, 1, 0) == 0;
+  return !trusted_.passed() && ::poll(&polled, 1, 0) == 0;
 }
 
 }  // namespace cellroute::net

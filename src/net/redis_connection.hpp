@@ -23,10 +23,11 @@ void append_command(std::string& bytes, std::span<const std::string_view> argume
 // Thread safety: one thread at a time. A copy in a child of fork() may be destroyed.
 class RedisConnection {
  public:
-  // Connects and logs in. Of a server that stands alone, to a master only: a replica may be behind.
+  // Connects and logs in. Of a server that stands alone, to a master only: a replica may be behind;
+  // and to none that evicts what it holds to make room (maxmemory-policy).
   // Names are looked up by the system's resolver, which has a time of its own (resolv.conf).
   //   kUnavailable      no answer in time, or it is a replica
-  //   kRefused          the server does not let us in
+  //   kRefused          the server does not let us in, or evicts
   static Result<std::unique_ptr<RedisConnection>> open(const RedisEndpoint& endpoint,
                                                        const RedisTarget& target,
                                                        Deadline deadline);
@@ -37,19 +38,24 @@ class RedisConnection {
   // Sends `commands`, and receives as many replies as there is room for in `replies`.
   Error exchange(std::string_view commands, std::span<RedisReply> replies, Deadline deadline);
 
-  // Nothing came that was not asked for, nor the connection's end.
-  bool quiet() const noexcept;
+  // Nothing came that was not asked for, nor the connection's end; and what the server said of
+  // itself when it let us in is not old: it may be made a replica without a word to its clients.
+  bool reusable() const noexcept;
 
  private:
+  static constexpr Nanos kTrusted = kSecond;
+
   RedisConnection(int socket, std::string name) : socket_(socket), name_(std::move(name)) {}
 
   Error log_in(const RedisTarget& target, Deadline deadline);
+  Error check_server(std::span<const RedisReply> replies, bool cluster) const;
   Error send(std::string_view bytes, Deadline deadline);
   Error receive(RedisReply& reply, Deadline deadline);
   Error failed(std::string_view what) const;
 
   const int socket_;
   const std::string name_;
+  const Deadline trusted_ = Deadline::after(kTrusted);
   RedisReplyParser parser_;
 };
 

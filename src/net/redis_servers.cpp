@@ -48,7 +48,7 @@ std::optional<RedisRedirect> read_redirect(const RedisReply& reply) {
 Result<std::vector<RedisSlotRange>> read_slot_ranges(const RedisReply& reply) {
   using Type = RedisReply::Type;
   const Error bad = error_of_reply(reply, "Redis Cluster's map of slots");
-  if (!reply.is(Type::kArray)) return bad;
+  if (!reply.is(Type::kArray) || reply.elements.size() > kRedisSlots) return bad;
   std::vector<RedisSlotRange> ranges;
   for (const RedisReply& range : reply.elements) {
     if (range.elements.size() < 3) return bad;
@@ -73,13 +73,14 @@ struct RedisServers::Attempt {
   bool with_script = false;
   unsigned redirects = 0;
   unsigned waits = 0;
-  Node* ask = nullptr;  // the one that ASK named, for one attempt
+  NodeRef ask;  // the one that ASK named, for one attempt
 };
 
 RedisServers::RedisServers(RedisTarget target) : target_(std::move(target)) {
   for (const RedisEndpoint& endpoint : target_.endpoints) {
-    nodes_.push_back(std::make_unique<Node>(endpoint));
+    nodes_.push_back(std::make_shared<Node>(endpoint));
   }
+  if (target_.cluster) places_.resize(kRedisSlots);
 }
 
 Result<RedisReply> RedisServers::call(unsigned slot, const RedisCommand& command,
@@ -98,9 +99,13 @@ Result<RedisReply> RedisServers::call(unsigned slot, const RedisCommand& command
 Error RedisServers::try_once(unsigned slot, const RedisCommand& command, Deadline deadline,
                              Attempt& attempt) {
   if (target_.cluster) learn_slots(deadline);
-  Node* const asked = std::exchange(attempt.ask, nullptr);
-  Node& node = asked != nullptr ? *asked : *node_of(slot);
+  const NodeRef asked = std::exchange(attempt.ask, nullptr);
+  const NodeRef held = asked != nullptr ? asked : node_of(slot);
+  Node& node = *held;
   attempt.sent = false;
+  if (deadline.passed()) {  // a lost reply would speak against a server that is well
+    return Error(ErrorCode::kUnavailable, node.endpoint.text() + ": there is no time left for it");
+  }
   Result<std::unique_ptr<RedisConnection>> connection = take(node, deadline);
   if (!connection.ok()) return connection.error();
   std::string bytes;
@@ -151,19 +156,16 @@ Error RedisServers::follow(const RedisRedirect& redirect, Attempt& attempt, cons
     return Error(ErrorCode::kUnavailable, from.endpoint.text() + ": redirected more than " +
                                               std::to_string(kMaxRedirects) + " times");
   }
-  RedisEndpoint endpoint = redirect.endpoint;
-  if (endpoint.host.empty()) endpoint.host = from.endpoint.host;
   const std::lock_guard lock(mutex_);
-  Node* const node = node_at(endpoint);
+  NodeRef node = node_at(redirect.endpoint, from);
   if (node == nullptr) {
+    known_ = false;  // to learn the map anew is to forget nodes
     return Error(ErrorCode::kUnavailable, from.endpoint.text() + ": its cluster has no end");
   }
   if (redirect.ask) {
-    attempt.ask = node;
+    attempt.ask = std::move(node);
   } else {
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      if (nodes_[i].get() == node) places_[redirect.slot] = static_cast<std::uint16_t>(i);
-    }
+    places_[redirect.slot] = std::move(node);
   }
   return {};
 }
@@ -177,7 +179,7 @@ Result<std::unique_ptr<RedisConnection>> RedisServers::take(Node& node, Deadline
       connection = std::move(node.idle.back());
       node.idle.pop_back();
     }
-    if (connection->quiet()) return connection;
+    if (connection->reusable()) return connection;
   }
   if (Error error = wait_turn(node, deadline); !error.ok()) return error;
   auto connection = RedisConnection::open(node.endpoint, target_, deadline);
@@ -223,29 +225,36 @@ void RedisServers::note_failure(Node& node) {
   known_ = false;
 }
 
-RedisServers::Node* RedisServers::node_of(unsigned slot) {
+RedisServers::NodeRef RedisServers::node_of(unsigned slot) {
   const std::lock_guard lock(mutex_);
-  return nodes_[places_[slot]].get();
+  return target_.cluster && places_[slot] != nullptr ? places_[slot] : nodes_.front();
 }
 
 // With mutex_ held. Null where there are as many as may be.
-RedisServers::Node* RedisServers::node_at(const RedisEndpoint& endpoint) {
-  for (const std::unique_ptr<Node>& node : nodes_) {
-    if (node->endpoint == endpoint) return node.get();
+RedisServers::NodeRef RedisServers::node_at(RedisEndpoint endpoint, const Node& from) {
+  if (endpoint.host.empty()) endpoint.host = from.endpoint.host;
+  for (const NodeRef& node : nodes_) {
+    if (node->endpoint == endpoint) return node;
   }
   if (nodes_.size() == kMaxNodes) return nullptr;
-  return nodes_.emplace_back(std::make_unique<Node>(endpoint)).get();
+  return nodes_.emplace_back(std::make_shared<Node>(std::move(endpoint)));
 }
 
-RedisServers::Node& RedisServers::node_to_ask() {
+// One that answered lately, where `lately` and there is any; the next in turn.
+RedisServers::NodeRef RedisServers::node_to_ask(bool lately) {
   const std::lock_guard lock(mutex_);
-  return *nodes_[asked_++ % nodes_.size()];
+  for (std::size_t i = 0; lately && i < nodes_.size(); ++i) {
+    const NodeRef& node = nodes_[(asked_ + i) % nodes_.size()];
+    if (node->idle.empty()) continue;
+    asked_ += i + 1;
+    return node;
+  }
+  return nodes_[asked_++ % nodes_.size()];
 }
 
 // Asks one node after another where the slots are, unless that is known; each for a part of the
 // time, so that one that hangs does not take it all. Where none says, the old map stays.
 void RedisServers::learn_slots(Deadline deadline) {
-  static constexpr std::string_view kSlots[] = {"CLUSTER", "SLOTS"};
   std::size_t most = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -253,34 +262,37 @@ void RedisServers::learn_slots(Deadline deadline) {
     most = std::min(nodes_.size(), std::size_t{8});
   }
   for (std::size_t i = 0; i < most && !deadline.passed(); ++i) {
-    Node& node = node_to_ask();
-    const Deadline part = deadline.within(deadline.left() / 4);
-    Result<std::unique_ptr<RedisConnection>> connection = take(node, part);
-    if (!connection.ok()) continue;
-    std::string bytes;
-    append_command(bytes, kSlots);
-    RedisReply reply;
-    if (!(*connection)->exchange(bytes, {&reply, 1}, part).ok()) {
-      note_failure(node);
-      continue;
-    }
-    give_back(node, std::move(*connection));
-    const Result<std::vector<RedisSlotRange>> ranges = read_slot_ranges(reply);
-    if (!ranges.ok() || ranges->empty()) continue;
-    const std::lock_guard lock(mutex_);
-    for (const RedisSlotRange& range : *ranges) {
-      RedisEndpoint endpoint = range.master;
-      if (endpoint.host.empty()) endpoint.host = node.endpoint.host;
-      const Node* const master = node_at(endpoint);
-      for (std::size_t n = 0; n < nodes_.size(); ++n) {
-        if (nodes_[n].get() != master) continue;
-        std::fill(places_.begin() + range.first, places_.begin() + range.last + 1,
-                  static_cast<std::uint16_t>(n));
-      }
-    }
-    known_ = true;
-    return;
+    const NodeRef node = node_to_ask(i == 0);
+    if (ask_slots(*node, deadline.within(deadline.left() / 4))) return;
   }
+}
+
+bool RedisServers::ask_slots(Node& node, Deadline deadline) {
+  static constexpr std::string_view kSlots[] = {"CLUSTER", "SLOTS"};
+  Result<std::unique_ptr<RedisConnection>> connection = take(node, deadline);
+  if (!connection.ok()) return false;
+  std::string bytes;
+  append_command(bytes, kSlots);
+  RedisReply reply;
+  if (!(*connection)->exchange(bytes, {&reply, 1}, deadline).ok()) {
+    note_failure(node);
+    return false;
+  }
+  give_back(node, std::move(*connection));
+  const Result<std::vector<RedisSlotRange>> ranges = read_slot_ranges(reply);
+  if (!ranges.ok() || ranges->empty()) return false;
+  const std::lock_guard lock(mutex_);
+  for (const RedisSlotRange& range : *ranges) {
+    const NodeRef master = node_at(range.master, node);
+    std::fill(places_.begin() + range.first, places_.begin() + range.last + 1, master);
+  }
+  // Nodes that have no slot any more go, or the addresses of many years would add up.
+  const auto learned = nodes_.begin() + static_cast<std::ptrdiff_t>(target_.endpoints.size());
+  nodes_.erase(std::remove_if(learned, nodes_.end(),
+                              [](const NodeRef& known) { return known.use_count() == 1; }),
+               nodes_.end());
+  known_ = true;
+  return true;
 }
 
 }  // namespace cellroute::net

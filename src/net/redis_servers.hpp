@@ -1,7 +1,6 @@
 // The servers of a mapping store in Redis: which one has a slot, and connections to each.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -71,6 +70,9 @@ class RedisServers {
   };
   struct Attempt;
 
+  // Whoever uses a node holds it, so that it may be forgotten meanwhile.
+  using NodeRef = std::shared_ptr<Node>;
+
   Error wait_turn(Node& node, Deadline deadline);
   Result<std::unique_ptr<RedisConnection>> take(Node& node, Deadline deadline);
   void give_back(Node& node, std::unique_ptr<RedisConnection> connection);
@@ -78,17 +80,18 @@ class RedisServers {
   Error try_once(unsigned slot, const RedisCommand& command, Deadline deadline, Attempt& attempt);
   Error settle(Attempt& attempt, Node& node);
   Error follow(const RedisRedirect& redirect, Attempt& attempt, const Node& from);
-  Node* node_of(unsigned slot);
-  Node* node_at(const RedisEndpoint& endpoint);
-  Node& node_to_ask();
+  NodeRef node_of(unsigned slot);
+  NodeRef node_at(RedisEndpoint endpoint, const Node& from);
+  NodeRef node_to_ask(bool lately);
   void learn_slots(Deadline deadline);
+  bool ask_slots(Node& node, Deadline deadline);
 
   const RedisTarget target_;
-  std::mutex mutex_;  // guards all below, and what nodes hold but their endpoints
-  std::vector<std::unique_ptr<Node>> nodes_;
-  std::array<std::uint16_t, kRedisSlots> places_{};  // numbers of nodes
-  bool known_ = false;                               // places_ is what a server said
-  std::size_t asked_ = 0;                            // how many nodes were asked for it
+  std::mutex mutex_;             // guards all below, and what nodes hold but their endpoints
+  std::vector<NodeRef> nodes_;   // those that the URL names first
+  std::vector<NodeRef> places_;  // of a cluster: who has a slot; null: not known
+  bool known_ = false;           // places_ is what a server said
+  std::size_t asked_ = 0;        // how many nodes were asked for it
 };
 
 }  // namespace cellroute::net

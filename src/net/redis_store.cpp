@@ -1,6 +1,7 @@
 #include "net/redis_store.hpp"
 
 #include <algorithm>
+#include <array>
 #include <initializer_list>
 #include <limits>
 #include <string>
@@ -68,6 +69,31 @@ std::string padded(std::uint64_t number) {
   return std::string(20 - digits.size(), '0') + digits;
 }
 
+// A record on its way.
+struct Outgoing {
+  const MappingRecord* record = nullptr;
+  std::uint64_t expected = 0;
+  std::array<std::string, 4> numbers;  // expected, revision, epoch, expires
+  std::string message;
+  Result<std::uint64_t>* result = nullptr;
+};
+
+// What stands against the record before any server is asked, or else `out` with all but its result.
+Error prepare(const MappingRecord& record, std::uint64_t expected, Outgoing& out) {
+  if (Error error = stores::check_record(record); !error.ok()) return error;
+  if (expected == std::numeric_limits<std::uint64_t>::max()) {
+    return refused(stores::key_text(record.key) + ": its revisions are used up");
+  }
+  MappingRecord next = record;
+  next.revision = expected + 1;
+  stores::RecordCodec codec;
+  out.record = &record;
+  out.expected = expected;
+  out.numbers = {std::to_string(expected), std::to_string(next.revision),
+                 std::to_string(next.epoch), std::to_string(next.expires)};
+  return codec.encode(next, out.message);
+}
+
 class RedisStore final : public MappingStore {
  public:
   RedisStore(net::RedisTarget target, Nanos timeout)
@@ -92,6 +118,7 @@ class RedisStore final : public MappingStore {
   Lookup get(std::string_view key, Nanos now) override;
   void get_many(std::span<const std::string_view> keys, Nanos now, std::span<Lookup> out) override;
   Result<std::uint64_t> put_if(const MappingRecord& record, std::uint64_t expected) override;
+  std::vector<Result<std::uint64_t>> put_many(std::span<const ConditionalPut> puts) override;
   Result<Page> scan(const Cursor& cursor, std::size_t limit, Nanos now) override;
   Result<Page> scan_cell(std::string_view cell, const Cursor& cursor, std::size_t limit,
                          Nanos now) override;
@@ -109,15 +136,32 @@ class RedisStore final : public MappingStore {
 
   Result<net::RedisFormat> stored_format(const net::RedisFormat* wanted, Deadline deadline);
   Result<RedisReply> run(const RedisPartition& partition,
-                         std::initializer_list<std::string_view> arguments, bool repeatable,
+                         std::span<const std::string_view> arguments, bool repeatable,
                          Deadline deadline);
+  Result<RedisReply> run(const RedisPartition& partition,
+                         std::initializer_list<std::string_view> arguments, bool repeatable,
+                         Deadline deadline) {
+    return run(partition, std::span(arguments.begin(), arguments.size()), repeatable, deadline);
+  }
   void get_batch(const RedisPartition& partition, std::span<const std::string_view> keys,
                  std::span<const std::size_t> wanted, Nanos now, std::span<Lookup> out,
                  Deadline deadline);
-  Result<RedisReply> put_once(const MappingRecord& next, std::string_view message,
-                              std::uint64_t expected, bool claim, Deadline deadline);
+  void put_batch(const RedisPartition& partition, std::span<const Outgoing> batch,
+                 Deadline deadline);
+  Result<RedisReply> put_once(const RedisPartition& partition, std::span<const Outgoing> batch,
+                              bool claim, Deadline deadline);
   Error put_refusal(const RedisReply& reply, const MappingRecord& record,
                     std::uint64_t expected) const;
+  // Of many keys, those of each partition in turn and at most kBatch at once, by their places.
+  template <class Take>
+  void each_batch(const std::vector<std::vector<std::size_t>>& wanted, Take take) const {
+    for (std::size_t p = 0; p < wanted.size(); ++p) {
+      const std::span<const std::size_t> all(wanted[p]);
+      for (std::size_t i = 0; i < all.size(); i += kBatch) {
+        take(partitions_[p], all.subspan(i, std::min(kBatch, all.size() - i)));
+      }
+    }
+  }
 
   // A page through the partitions. `ask` gets at most `count` entries behind `after`; `wanted` is
   // the record to be in the page.
@@ -191,8 +235,8 @@ Result<net::RedisFormat> RedisStore::stored_format(const net::RedisFormat* wante
 }
 
 Result<RedisReply> RedisStore::run(const RedisPartition& partition,
-                                   std::initializer_list<std::string_view> arguments,
-                                   bool repeatable, Deadline deadline) {
+                                   std::span<const std::string_view> arguments, bool repeatable,
+                                   Deadline deadline) {
   std::vector<std::string_view> by_hash = {"EVALSHA", script_hash_, "6"};
   by_hash.insert(by_hash.end(), partition.keys().begin(), partition.keys().end());
   by_hash.insert(by_hash.end(), arguments.begin(), arguments.end());
@@ -227,13 +271,9 @@ void RedisStore::get_many(std::span<const std::string_view> keys, Nanos now,
     if (!out[i].error.ok()) continue;
     wanted[net::redis_partition(keys[i], format_.partitions)].push_back(i);
   }
-  for (std::size_t p = 0; p < wanted.size(); ++p) {
-    const std::span<const std::size_t> all(wanted[p]);
-    for (std::size_t i = 0; i < all.size(); i += kBatch) {
-      const std::span<const std::size_t> batch = all.subspan(i, std::min(kBatch, all.size() - i));
-      get_batch(partitions_[p], keys, batch, now, out, deadline);
-    }
-  }
+  each_batch(wanted, [&](const RedisPartition& partition, std::span<const std::size_t> batch) {
+    get_batch(partition, keys, batch, now, out, deadline);
+  });
 }
 
 void RedisStore::get_batch(const RedisPartition& partition, std::span<const std::string_view> keys,
@@ -267,38 +307,81 @@ void RedisStore::get_batch(const RedisPartition& partition, std::span<const std:
 
 Result<std::uint64_t> RedisStore::put_if(const MappingRecord& record, std::uint64_t expected) {
   if (Error error = fork_.check(); !error.ok()) return error;
-  if (Error error = stores::check_record(record); !error.ok()) return error;
-  if (expected == std::numeric_limits<std::uint64_t>::max()) {
-    return refused(stores::key_text(record.key) + ": its revisions are used up");
-  }
-  MappingRecord next = record;
-  next.revision = expected + 1;
-  std::string message;
-  stores::RecordCodec codec;
-  if (Error error = codec.encode(next, message); !error.ok()) return error;
-  const Deadline deadline = Deadline::after(timeout_);
-  auto reply = put_once(next, message, expected, false, deadline);
-  if (reply.ok() && says(*reply, "unclaimed")) {
-    // The partition's first record, or the server lost all that it had, the format too.
-    const auto format = stored_format(&format_, deadline);
-    if (!format.ok()) return format.error();
-    if (format->text() != format_.text()) return another_store();
-    reply = put_once(next, message, expected, true, deadline);
-  }
-  if (!reply.ok()) return reply.error();
-  if (says(*reply, "put")) return next.revision;
-  return put_refusal(*reply, record, expected);
+  Outgoing out;
+  if (Error error = prepare(record, expected, out); !error.ok()) return error;
+  Result<std::uint64_t> result = std::uint64_t{0};
+  out.result = &result;
+  put_batch(partition_of(record.key), {&out, 1}, Deadline::after(timeout_));
+  return result;
 }
 
-Result<RedisReply> RedisStore::put_once(const MappingRecord& next, std::string_view message,
-                                        std::uint64_t expected, bool claim, Deadline deadline) {
+std::vector<Result<std::uint64_t>> RedisStore::put_many(std::span<const ConditionalPut> puts) {
+  const Deadline deadline = Deadline::after(timeout_);
+  const Error forked = fork_.check();
+  std::vector<Result<std::uint64_t>> results(puts.size(), std::uint64_t{0});
+  std::vector<std::vector<std::size_t>> wanted(partitions_.size());
+  for (std::size_t i = 0; i < puts.size(); ++i) {
+    wanted[net::redis_partition(puts[i].record.key, format_.partitions)].push_back(i);
+  }
+  each_batch(wanted, [&](const RedisPartition& partition, std::span<const std::size_t> batch) {
+    std::vector<Outgoing> outgoing;
+    for (const std::size_t i : batch) {
+      Outgoing out;
+      Error error = forked.ok() ? prepare(puts[i].record, puts[i].expected, out) : forked;
+      out.result = &results[i];
+      if (error.ok()) {
+        outgoing.push_back(std::move(out));
+      } else {
+        results[i] = std::move(error);
+      }
+    }
+    if (!outgoing.empty()) put_batch(partition, outgoing, deadline);
+  });
+  return results;
+}
+
+// Gives each of `batch` its result.
+void RedisStore::put_batch(const RedisPartition& partition, std::span<const Outgoing> batch,
+                           Deadline deadline) {
+  auto reply = put_once(partition, batch, false, deadline);
+  if (reply.ok() && says(reply->elements[0], "unclaimed")) {
+    // The partition's first record, or the server lost all that it had, the format too.
+    const auto format = stored_format(&format_, deadline);
+    if (!format.ok()) {
+      reply = format.error();
+    } else if (format->text() != format_.text()) {
+      reply = another_store();
+    } else {
+      reply = put_once(partition, batch, true, deadline);
+    }
+  }
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const auto& [record, expected, numbers, message, result] = batch[i];
+    if (!reply.ok()) {
+      *result = reply.error();
+    } else if (says(reply->elements[i], "put")) {
+      *result = expected + 1;
+    } else {
+      *result = put_refusal(reply->elements[i], *record, expected);
+    }
+  }
+}
+
+// As many replies as there are in `batch`, which is not empty.
+Result<RedisReply> RedisStore::put_once(const RedisPartition& partition,
+                                        std::span<const Outgoing> batch, bool claim,
+                                        Deadline deadline) {
   const std::string store = std::to_string(format_.store_id);
-  const std::string numbers[] = {std::to_string(expected), std::to_string(next.revision),
-                                 std::to_string(next.epoch), std::to_string(next.expires)};
-  return run(partition_of(next.key),
-             {"put", store, claim ? "1" : "0", numbers[0], numbers[1], numbers[2], numbers[3],
-              next.deleted ? "1" : "0", next.cell, next.target, next.key, message},
-             false, deadline);
+  std::vector<std::string_view> arguments = {"put", store, claim ? "1" : "0"};
+  for (const Outgoing& out : batch) {
+    const MappingRecord& record = *out.record;
+    arguments.insert(arguments.end(), out.numbers.begin(), out.numbers.end());
+    arguments.insert(arguments.end(), {record.deleted ? "1" : "0", record.cell, record.target,
+                                       record.key, out.message});
+  }
+  auto reply = run(partition, arguments, false, deadline);
+  if (reply.ok() && !is_array(*reply, batch.size())) return net::error_of_reply(*reply, kFrom);
+  return reply;
 }
 
 // What the script found, by the rules and in the words of all stores.

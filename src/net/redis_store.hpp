@@ -2,16 +2,17 @@
 //
 // Lossy: Redis acknowledges before its replicas and its disk have a write, so a failover, and a
 //   restart, may forget some. It serves as a cache, as a change feed, and as an authority only
-//   where losing is acceptable; capabilities() says loses_acknowledged. Eviction (maxmemory-policy)
-//   must be noeviction, or it forgets without any failover.
+//   where losing is acceptable; capabilities() says loses_acknowledged, and not durable. A server
+//   that evicts to make room (maxmemory-policy) would forget without any failover: it is refused.
 // Time: every call ends within options.timeout, less what the system's resolver takes to look up a
 //   name while connecting. Reads are tried again until then; a put never is.
 // Changes: in order for each key; in the order of all writes where the store has one partition, as
 //   it has but in a cluster (capabilities().ordered_changes). After a failover or restart, or when
 //   a slot was moved, a cursor is refused, since what it stands behind may have been lost.
+// Roles: a server that stands alone and is made a replica without a word to its clients is found
+//   out within a second, and not read from any more.
 // Resharding: look-ups go on while a slot is moved; all else about its partition waits until its
-// keys
-//   are together again (TRYAGAIN), or for its time.
+//   keys are together again (TRYAGAIN), or for its time.
 // Threads: any; connections are shared. No thread and no signal handler is made, and no SIGPIPE is
 //   raised.
 // Fork: as all stores; a child's copy of the handle does not disturb the parent's connections.
@@ -35,7 +36,7 @@ namespace cellroute {
 //   kInvalidArgument  it is no such URL, or options.timeout is not positive
 //   kNotFound         there is no store, and options.create is false
 //   kUnavailable      no answer in time
-//   kRefused          the server does not let us in
+//   kRefused          the server does not let us in, or evicts
 //   kCorrupt          the format record is none
 //   kUnsupported      a later version of cellroute made the store; or a cluster's server, or none
 //                     of a cluster's, where the URL says otherwise

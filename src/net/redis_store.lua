@@ -26,23 +26,18 @@ local function remove_places(key, sequence, expires, deleted, cell, target)
   redis.call('XDEL', changes, sequence .. '-0')
 end
 
-local function add_places(key, sequence, expires, deleted, cell, target)
+local function add_places(key, expires, deleted, cell, target)
   redis.call('ZADD', order, 0, key)
   if deleted == '0' then
     redis.call('ZADD', cells, 0, cell .. '\0' .. key)
     if target ~= '' then redis.call('ZADD', cells, 0, target .. '\0' .. key) end
   end
   if expires ~= '0' then redis.call('ZADD', expiry, 0, by_expiry(expires, key)) end
-  redis.call('XADD', changes, sequence .. '-0', 'key', key)
 end
 
 local operations = {}
 
--- store, claim, expected, revision, epoch, expires, deleted, cell, target, key, message
--- {'put'}, or {'another'}: the partition is of another store; {'unclaimed'}: of none yet, and claim
--- is not 1; {'damaged'}; or {'stored', revision, epoch, deleted, cell}: what does not let the record
--- follow
-function operations.put(store, claim, expected, revision, epoch, expires, deleted, cell, target, key, message)
+local function put(store, claim, expected, revision, epoch, expires, deleted, cell, target, key, message)
   local owner = redis.call('HGET', head, 'store')
   if owner and owner ~= store then return {'another'} end
   if not owner and claim ~= '1' then return {'unclaimed'} end
@@ -58,11 +53,23 @@ function operations.put(store, claim, expected, revision, epoch, expires, delete
   end
   if not owner then redis.call('HSET', head, 'store', store) end
   local sequence = string.format('%.0f', redis.call('HINCRBY', head, 'sequence', 1))
+  -- First of all: a server that lost the head alone refuses the number, and the rest stays as it was.
+  redis.call('XADD', changes, sequence .. '-0', 'key', key)
   if value then remove_places(key, old_sequence, old_expires, old_deleted, old_cell, old_target) end
-  add_places(key, sequence, expires, deleted, cell, target)
+  add_places(key, expires, deleted, cell, target)
   local line = table.concat({revision, epoch, sequence, expires, deleted, cell, target}, ' ')
   redis.call('HSET', records, key, line .. '\n' .. message)
   return {'put'}
+end
+
+-- store, claim, and of each record: expected, revision, epoch, expires, deleted, cell, target, key, message
+-- Of each record in order: {'put'}, or {'another'}: the partition is of another store; {'unclaimed'}: of
+-- none yet, and claim is not 1; {'damaged'}; or {'stored', revision, epoch, deleted, cell}: what does not
+-- let the record follow
+function operations.put(store, claim)
+  local replies = {}
+  for i = 4, #ARGV, 9 do replies[#replies + 1] = put(store, claim, unpack(ARGV, i, i + 8)) end
+  return replies
 end
 
 local function with_values(keys)

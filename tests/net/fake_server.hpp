@@ -127,6 +127,7 @@ class FakeServer {
 inline std::string opening_answer(const std::vector<std::string>& command) {
   const std::string& name = command.front();
   if (name == "ROLE") return "*1\r\n$6\r\nmaster\r\n";
+  if (name == "INFO") return "$15\r\n\r\nmaxmemory:0\r\n\r\n";
   if (name == "GET") return "$5\r\n1 7 1\r\n";
   if (name == "SCRIPT") return "$40\r\n" + std::string(40, 'a') + "\r\n";
   return "";

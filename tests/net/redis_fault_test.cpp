@@ -2,9 +2,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "fake_server.hpp"
 #include "net/deadline.hpp"
 #include "net/redis_layout.hpp"
+#include "net/redis_servers.hpp"
 #include "net/redis_store.hpp"
 #include "redis_server.hpp"
 #include "store_records.hpp"
@@ -33,10 +36,22 @@ constexpr Nanos kNow = 1'700'000'100 * kSecond;
 constexpr Nanos kShort = 200 * kMillisecond;
 constexpr Nanos kBusyMachine = 5 * kSecond;  // a bound that a call without one would exceed
 
+// Also where the machine is too busy to open it in that time.
 std::unique_ptr<MappingStore> open_with(const std::string& url, Nanos timeout) {
   StoreOptions options;
   options.timeout = timeout;
-  return must(open_redis_store(url, options));
+  const net::Deadline deadline = net::Deadline::after(testing::kPatience);
+  for (;;) {
+    auto store = open_redis_store(url, options);
+    if (code_of(store) != ErrorCode::kUnavailable || deadline.passed()) {
+      return must(std::move(store));
+    }
+  }
+}
+
+// By a store that has the time for it.
+void put_first(const std::string& url, const std::string& key) {
+  REQUIRE(open_with(url, testing::kPatience)->put_if(plain_record(key), 0).ok());
 }
 
 // What `call` returns, which must not outlast its time by far.
@@ -72,7 +87,7 @@ TEST_CASE("redis: with no server, opening fails in time and says where it asked"
 TEST_CASE("redis: while a server is stopped keys are unknown, and known when it goes on") {
   RedisServer server;
   const auto store = open_with(server.url(), kShort);
-  REQUIRE(store->put_if(plain_record("tenant"), 0).ok());
+  put_first(server.url(), "tenant");
   server.stop();
   check_unknown(*store, "tenant");
   check_unknown(*store, "nobody");
@@ -105,7 +120,7 @@ TEST_CASE("redis: a killed server's keys are unknown; one that starts in its pla
   RedisServer server;
   const auto store = open_with(server.url(), kShort);
   const auto reader = open_with(server.url(), testing::kPatience);
-  REQUIRE(store->put_if(plain_record("tenant"), 0).ok());
+  put_first(server.url(), "tenant");
   const Cursor read = must(reader->changes("", 10)).next;
   server.kill();
   check_unknown(*store, "tenant");
@@ -161,7 +176,7 @@ TEST_CASE("redis: a put whose reply is dropped is confirmed, and never done twic
       return "*1\r\n$" + std::to_string(value.size()) + "\r\n" + value + "\r\n";
     }
     const net::RedisReply reply = server.ask(command);
-    if (reply.elements[0].text != "put") return "*1\r\n$9\r\nunclaimed\r\n";
+    if (reply.elements[0].elements[0].text != "put") return "*1\r\n*1\r\n$9\r\nunclaimed\r\n";
     ++puts;
     return kHangUp;
   });
@@ -173,6 +188,48 @@ TEST_CASE("redis: a put whose reply is dropped is confirmed, and never done twic
   CHECK(must(put_confirmed(*lossy, record, 0, kNow)) == 1);
   CHECK(puts == 2);
   CHECK(store->get("tenant", kNow).record.revision == 1);
+}
+
+TEST_CASE("redis: a page of puts is one command") {
+  RedisServer server;
+  const auto store = open_with(server.url(), testing::kPatience);
+  REQUIRE(store->put_if(plain_record("first"), 0).ok());
+  std::vector<ConditionalPut> puts;
+  for (int i = 0; i < 256; ++i) puts.push_back({plain_record("k" + std::to_string(i)), 0});
+  server.ask({"CONFIG", "RESETSTAT"});
+  for (const auto& result : store->put_many(puts)) CHECK(result.ok());
+  const std::string stats = server.ask({"INFO", "commandstats"}).text;
+  CHECK(stats.find("cmdstat_evalsha:calls=1,") != std::string::npos);
+}
+
+TEST_CASE("redis: where a page's reply is lost, each of its puts is unknown") {
+  std::atomic<int> puts{0};
+  FakeServer server([&](const std::vector<std::string>& command) -> std::string {
+    const std::string opened = opening_answer(command);
+    if (!opened.empty()) return opened;
+    ++puts;
+    return kHangUp;
+  });
+  const auto store = open_with(server.url(), testing::kPatience);
+  std::vector<ConditionalPut> page = {{plain_record("a"), 0}, {plain_record(""), 0}};
+  page.push_back({plain_record("b"), 0});
+  const auto results = store->put_many(page);
+  REQUIRE(results.size() == 3);
+  CHECK(code_of(results[0]) == ErrorCode::kUnavailable);
+  CHECK(code_of(results[1]) == ErrorCode::kInvalidArgument);
+  CHECK(code_of(results[2]) == ErrorCode::kUnavailable);
+  CHECK(puts == 1);
+}
+
+TEST_CASE("redis: a partition that lost its head alone refuses writes and stays whole") {
+  RedisServer server;
+  const auto store = open_with(server.url(), testing::kPatience);
+  for (const char* key : {"a", "b", "c"}) REQUIRE(store->put_if(plain_record(key), 0).ok());
+  server.ask({"DEL", "cellroute:{0}:head"});
+  CHECK(code_of(store->put_if(plain_record("d"), 0)) == ErrorCode::kUnavailable);
+  CHECK(must(store->scan("", 10, kNow)).records.size() == 3);
+  CHECK(must(store->scan_cell("cell-a", "", 10, kNow)).records.size() == 3);
+  CHECK(store->get("d", kNow).answer == Answer::kAbsent);
 }
 
 // A server that opens well and answers all else by `answer`.
@@ -310,6 +367,149 @@ TEST_CASE("redis: while the store is down nothing is assigned") {
   }
   server.start();
   CHECK(get_until_known(*store, "tenant").answer == Answer::kAbsent);
+}
+
+TEST_CASE("redis: a server that evicts is refused, and no longer used where it begins to") {
+  RedisServer server;
+  const auto store = open_with(server.url(), testing::kPatience);
+  server.ask({"CONFIG", "SET", "maxmemory-policy", "volatile-lru"});
+  CHECK(open_with(server.url(), testing::kPatience) != nullptr);  // it has no end to make room at
+  server.ask({"CONFIG", "SET", "maxmemory", "100mb"});
+  const auto opened = open_redis_store(server.url());
+  REQUIRE(code_of(opened) == ErrorCode::kRefused);
+  CHECK(opened.error().text().find("maxmemory-policy") != std::string::npos);
+  const net::Deadline deadline = net::Deadline::after(testing::kPatience);
+  while (store->get("tenant", kNow).error.code() != ErrorCode::kRefused) {
+    if (deadline.passed()) FAIL("it is still used");
+  }
+}
+
+TEST_CASE("redis: a server that is made a replica acknowledges nothing and is not read for long") {
+  RedisServer server(testing::free_port());
+  const auto store = open_with(server.url(), kShort);
+  put_first(server.url(), "tenant");
+  server.ask({"REPLICAOF", "127.0.0.1", std::to_string(testing::free_port())});
+  CHECK(in_time([&] { return code_of(store->put_if(plain_record("late"), 0)); }) ==
+        ErrorCode::kUnavailable);
+  check_unknown(*store, "tenant");
+  server.ask({"REPLICAOF", "NO", "ONE"});
+  CHECK(get_until_known(*store, "tenant").answer == Answer::kFound);
+  CHECK(get_until_known(*store, "late").answer == Answer::kAbsent);
+  // Who only reads is told nothing by the server itself.
+  server.ask({"REPLICAOF", "127.0.0.1", std::to_string(testing::free_port())});
+  const net::Deadline deadline = net::Deadline::after(testing::kPatience);
+  while (store->get("tenant", kNow).answer != Answer::kUnknown) {
+    if (deadline.passed()) FAIL("it is still read from");
+  }
+}
+
+TEST_CASE("redis cluster: nodes that left the map make room for those that came") {
+  FakeServer last([](const auto& command) {
+    return command.front() == "PING" ? std::string("+PONG\r\n") : opening_answer(command);
+  });
+  std::atomic<bool> grown{false};
+  FakeServer seed([&](const std::vector<std::string>& command) -> std::string {
+    if (command.front() == "PING") return "-MOVED 0 " + last.address() + "\r\n";
+    if (command.front() != "CLUSTER") return opening_answer(command);
+    // As many masters as may be known, where nobody listens; then one that is none of them.
+    const int masters = grown.exchange(true) ? 1 : 1'023;
+    std::string map = "*" + std::to_string(masters) + "\r\n";
+    for (int i = 0; i < masters; ++i) {
+      const std::string port = masters == 1 ? last.address().substr(10) : std::to_string(i + 1);
+      map += "*3\r\n:" + std::to_string(i) + "\r\n:" + std::to_string(i) +
+             "\r\n*2\r\n$9\r\n127.0.0.1\r\n:" + port + "\r\n";
+    }
+    return map;
+  });
+  net::RedisServers servers(must(net::read_redis_url("redis+cluster://" + seed.address())));
+  constexpr std::string_view kPing[] = {"PING"};
+  const auto reply = in_time([&] {
+    return servers.call(0, {.arguments = kPing}, net::Deadline::after(testing::kPatience));
+  });
+  CHECK(must(reply).text == "PONG");
+}
+
+// The name by which clients find the master: a symbolic link to its socket, moved at once.
+void point_to(const std::string& name, const RedisServer& server) {
+  const std::string next = name + ".next";
+  std::filesystem::create_symlink(server.socket(), next);
+  std::filesystem::rename(next, name);
+}
+
+// Writes one key after another, each with revision 1 only, until told to end.
+struct Writer {
+  void run(MappingStore& store, const std::string& name, const std::atomic<bool>& demoted,
+           const std::atomic<bool>& ending) {
+    for (int i = 0; !ending; ++i) {
+      const std::string key = name + std::to_string(i);
+      const bool late = demoted;
+      const net::Deadline deadline = net::Deadline::after(kBusyMachine);
+      const ErrorCode code = code_of(put_confirmed(store, plain_record(key), 0, kNow));
+      if (deadline.passed()) ++hung;
+      if (code == ErrorCode::kOk) {
+        ++acknowledged;
+        if (late) kept.push_back(key);
+      } else if (code != ErrorCode::kUnavailable) {
+        ++wrong;  // every key is this writer's alone: a conflict would be with its own success
+      }
+    }
+  }
+
+  int hung = 0;
+  int wrong = 0;
+  std::atomic<int> acknowledged{0};
+  std::vector<std::string> kept;  // those written after the old master had become a replica
+};
+
+TEST_CASE("redis: a failover to a replica under load hangs nobody and turns no success around") {
+  RedisServer master(testing::free_port(), {"--repl-diskless-sync-delay", "0"});
+  RedisServer replica(testing::free_port(),
+                      {"--replicaof", "127.0.0.1", std::to_string(master.port())});
+  const net::Deadline synced = net::Deadline::after(testing::kPatience);
+  while (replica.ask({"INFO", "replication"}).text.find("master_link_status:up") ==
+         std::string::npos) {
+    if (synced.passed()) FAIL("the replica has no link");
+  }
+  const testing::TemporaryDirectory directory;
+  const std::string name = directory.path("master");
+  point_to(name, master);
+  const auto store = open_with("redis+unix://" + name, kShort);
+  CHECK(store->capabilities().loses_acknowledged);
+  CHECK_FALSE(store->capabilities().durable);
+
+  std::atomic<bool> demoted{false};
+  std::atomic<bool> ending{false};
+  std::array<Writer, 3> writers;
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < writers.size(); ++i) {
+    threads.emplace_back(
+        [&, i] { writers[i].run(*store, "w" + std::to_string(i) + "-", demoted, ending); });
+  }
+  const auto wait_for_writes = [&](int more) {
+    for (Writer& writer : writers) {
+      const int enough = writer.acknowledged + more;
+      const net::Deadline deadline = net::Deadline::after(testing::kPatience);
+      while (writer.acknowledged < enough && !deadline.passed()) std::this_thread::yield();
+    }
+  };
+  wait_for_writes(100);
+  replica.ask({"REPLICAOF", "NO", "ONE"});
+  master.ask({"REPLICAOF", "127.0.0.1", std::to_string(replica.port())});
+  demoted = true;
+  point_to(name, replica);
+  wait_for_writes(100);
+  ending = true;
+  for (std::thread& thread : threads) thread.join();
+
+  const auto after = open_with(replica.url(), testing::kPatience);
+  for (const Writer& writer : writers) {
+    CHECK(writer.hung == 0);
+    CHECK(writer.wrong == 0);
+    CHECK(writer.kept.size() >= 50);
+    for (const std::string& key : writer.kept) {
+      CHECK(after->get(key, kNow).answer == Answer::kFound);
+    }
+  }
 }
 
 // A key of the partition's.

@@ -104,7 +104,8 @@ Result<RedisReply> parse(const std::string& bytes, std::size_t step) {
 }
 
 TEST_CASE("redis reply: every type is read, in whatever pieces it comes") {
-  const std::string whole("*5\r\n$3\r\na\0b\r\n:-7\r\n$-1\r\n*1\r\n+OK\r\n-ERR no\r\n", 43);
+  using namespace std::string_literals;
+  const std::string whole = "*5\r\n$3\r\na\0b\r\n:-7\r\n$-1\r\n*1\r\n+OK\r\n-ERR no\r\n"s;
   for (const std::size_t step : {std::size_t{1}, std::size_t{7}, whole.size()}) {
     const RedisReply reply = must(parse(whole, step));
     REQUIRE(reply.elements.size() == 5);

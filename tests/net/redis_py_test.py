@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import redis
+import redis  # type: ignore[import]
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 KEYS = ("head", "records", "order", "cells", "expiry", "changes")
@@ -47,7 +47,7 @@ def mapping_pb2(tmp_path_factory: pytest.TempPathFactory) -> Any:
     subprocess.run([os.environ["CELLROUTE_PROTOC"], f"--proto_path={schema}", f"--python_out={folder}",
                     schema / "mapping.proto"], check=True)
     sys.path.insert(0, str(folder))
-    import mapping_pb2 as module
+    import mapping_pb2 as module  # type: ignore[import]
     return module
 
 
@@ -93,14 +93,14 @@ def test_cellroute_reads_what_redis_py_wrote(server: str, mapping_pb2: Any) -> N
             "put", store_id, 0, record.revision - 1, record.revision, record.epoch, 0, 0, record.cell, "",
             record.key, record.SerializeToString()])
 
-    assert write() == [b"put"]
+    assert write() == [[b"put"]]
     found = run(server, "get", "tenant")
     assert (found["cell"], found["epoch"], found["revision"]) == ("cell-b", 1, 1)
-    assert write() == [b"stored", b"1", b"1", b"0", b"cell-b"]
+    assert write() == [[b"stored", b"1", b"1", b"0", b"cell-b"]]
     record.revision, record.cell = 2, b"cell-c"
-    assert write()[0] == b"stored"  # another cell needs a higher epoch
+    assert write()[0][0] == b"stored"  # another cell needs a higher epoch
     record.epoch = 2
-    assert write() == [b"put"]
+    assert write() == [[b"put"]]
     assert run(server, "get", "tenant")["cell"] == "cell-c"
 
 

@@ -44,6 +44,7 @@ class RedisServer {
   }
 
   std::string socket() const { return directory_.path("socket"); }
+  std::uint16_t port() const { return port_; }
   std::string url(const std::string& prefix = "cellroute") const {
     return "redis+unix://" + socket() + "?prefix=" + prefix;
   }

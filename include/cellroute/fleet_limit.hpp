@@ -1,0 +1,258 @@
+// Limits of a fleet on a request's path: tokens of a lease, or else this router's share.
+//
+// A key that has no lease, because it is new here, its lease is spent or the store is away, has its
+// share: the limit ÷ routers, as a bucket of the keyed limiter. What is admitted so is settled with
+// the store later. A key of which the store says that it has used all is refused until there may be
+// more. So by leases no more than the limit is spent in any period, whatever fails; and besides, by
+// those routers that could not know, at most a share each.
+//
+// It stands beside route() and costs those nothing who have no such limit: a host takes first, and
+// gives back what route() then denies. take() reads no clock, takes no lock and asks nobody;
+// control/fleet_keeper.hpp brings leases from the store.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cellroute/decision.hpp"
+#include "cellroute/guard/lease.hpp"
+#include "cellroute/guard/limiter.hpp"
+#include "cellroute/lease_store.hpp"
+#include "cellroute/names.hpp"
+
+namespace cellroute {
+
+struct FleetOptions {
+  std::uint32_t routers = 1;     // that share a limit: processes, not threads; 1 to 65,536
+  std::uint32_t entries = 8192;  // keys at a time, a power of two up to 2^20; 1,088 bytes each
+  Nanos lease = 2 * kSecond;     // how long one lasts; 500 ms to an hour. The store is asked four
+                                 // times as often
+};
+
+// What take() said, and how to give it back. Thread safety: a plain value.
+struct FleetTaken {
+  bool admitted = false;
+  Nanos retry_after = 0;  // refused: until it may be admitted; 0: not known
+  guard::LeaseEntry* entry = nullptr;
+  std::uint64_t lease = 0;  // the word after; 0: admitted without a lease
+  LimitTaken share{};
+  const LimitRule* rule = nullptr;  // the share's; null: nothing was counted
+};
+
+// A RATE_LIMITED decision for what was not admitted.
+inline Decision deny(const FleetTaken& taken) noexcept {
+  Decision decision;
+  decision.status = Status::kRateLimited;
+  decision.reason = Reason::kFleetLimit;
+  decision.retry_after = taken.retry_after;
+  return decision;
+}
+
+// Thread safety: take() and cancel() from any number of threads of one process. Fork: its leases
+// are the process's own; memory that children get zeroed (MADV_WIPEONFORK) leaves them their share.
+class FleetLimiter {
+ public:
+  // What the keeper asks the store for, of keys of one plan.
+  struct PlanRule {
+    std::uint64_t requests = 0;  // kMaxFleetRequests: unlimited
+    std::uint64_t burst = 0;
+    std::uint64_t most = 0;  // in one lease: the share, so that no router keeps all from the others
+    bool free = false;       // nothing is counted
+    LimitRule share;
+  };
+
+  // 0 where `entries` is out of its bounds.
+  static std::size_t bytes(std::uint32_t entries) noexcept {
+    const bool ok = entries != 0 && entries <= guard::kMaxLeaseEntries &&
+                    (entries & (entries - 1)) == 0 && entries >= guard::kLeaseProbes;
+    return ok ? guard::LeaseTable::bytes(entries) : 0;
+  }
+
+  // `memory` is zero, aligned to 64 bytes, at least bytes(options.entries), and outlives this; so
+  // does the region of `shares`. kInvalidArgument: a bound is broken; the text says which.
+  static Result<FleetLimiter> create(std::span<std::byte> memory, FleetLimit limit,
+                                     const FleetOptions& options, const KeyLimiter& shares);
+
+  // The number of a plan for take(). kNotFound where the limit names neither it nor "".
+  Result<std::uint16_t> plan(std::string_view name) const {
+    std::uint32_t found = plans_.find(name);
+    if (found == NameIndex::kNone) found = plans_.find("");
+    if (found != NameIndex::kNone) return static_cast<std::uint16_t>(found);
+    return Error(ErrorCode::kNotFound, "fleet limit " + limit_.name + ": it names no such plan");
+  }
+
+  // Takes one request of `key`. Refuses a key that is none, and a plan that plan() did not give.
+  FleetTaken take(std::string_view key, std::uint16_t plan, Nanos now) const noexcept;
+
+  // Gives back what was admitted, once.
+  void cancel(const FleetTaken& taken) const noexcept;
+
+  // Admitted for keys for which the table had no room: by their share, and in no store's count.
+  std::uint64_t uncounted() const noexcept {
+    return table_.header().strangers.load(std::memory_order_relaxed);
+  }
+
+  // For the keeper.
+  const FleetLimit& limit() const noexcept { return limit_; }
+  const FleetOptions& options() const noexcept { return options_; }
+  const guard::LeaseTable& table() const noexcept { return table_; }
+  const PlanRule& rule(std::uint16_t plan) const noexcept { return rules_[plan]; }
+  std::size_t plan_count() const noexcept { return rules_.size(); }
+  Nanos beat() const noexcept { return options_.lease / 4; }
+
+ private:
+  FleetLimiter(std::byte* memory, FleetLimit limit, const FleetOptions& options,
+               const KeyLimiter& shares) noexcept
+      : limit_(std::move(limit)),
+        options_(options),
+        shares_(shares),
+        table_(memory, options.entries) {}
+
+  Error add_plan(const FleetPlan& plan);
+  void take_share(std::uint64_t hash, const PlanRule& rule, Nanos now,
+                  FleetTaken& taken) const noexcept;
+  guard::Word& unleased(const FleetTaken& taken) const noexcept {
+    return taken.entry != nullptr ? taken.entry->spent : table_.header().strangers;
+  }
+
+  FleetLimit limit_;
+  FleetOptions options_;
+  KeyLimiter shares_;
+  guard::LeaseTable table_;
+  NameIndex plans_;
+  std::vector<PlanRule> rules_;
+};
+
+inline Result<FleetLimiter> FleetLimiter::create(std::span<std::byte> memory, FleetLimit limit,
+                                                 const FleetOptions& options,
+                                                 const KeyLimiter& shares) {
+  const auto bad = [](const char* why) {
+    return invalid_argument(std::string("fleet limit: ") + why);
+  };
+  if (!fleet_name_ok(limit.name)) return bad("its name is not 1 to 64 letters, digits, - and _");
+  if (limit.kind == FleetKind::kRate &&
+      (limit.period < kMillisecond || limit.period > guard::kMaxPeriod)) {
+    return bad("its period is not 1 ms to 366 days");
+  }
+  if (limit.plans.empty() || limit.plans.size() > 4'096) return bad("it has not 1 to 4,096 plans");
+  if (options.routers < 1 || options.routers > 65'536) return bad("routers are 1 to 65,536");
+  if (options.lease < 500 * kMillisecond || options.lease > 3'600 * kSecond) {
+    return bad("a lease lasts from 500 ms to an hour");
+  }
+  if (bytes(options.entries) == 0) return bad("entries are a power of two from 8 to 2^20");
+  if (memory.size() < bytes(options.entries) ||
+      reinterpret_cast<std::uintptr_t>(memory.data()) % guard::kLine != 0) {
+    return bad("its memory is too small, or not aligned to 64 bytes");
+  }
+  FleetLimiter made(memory.data(), std::move(limit), options, shares);
+  for (const FleetPlan& plan : made.limit_.plans) {
+    if (Error error = made.add_plan(plan); !error.ok()) return error;
+  }
+  return made;
+}
+
+// A router's share is rounded down, so that all together are never above the limit.
+inline Error FleetLimiter::add_plan(const FleetPlan& plan) {
+  constexpr Nanos kMonth = 31 * 86'400 * kSecond;
+  const auto number = static_cast<std::uint32_t>(rules_.size());
+  if (!plans_.add(plan.plan, number)) {
+    return invalid_argument("fleet limit: it names a plan twice");
+  }
+  const bool monthly = limit_.kind == FleetKind::kMonthly;
+  PlanRule& rule = rules_.emplace_back();
+  if (plan.unlimited) {
+    rule = {kMaxFleetRequests, 1, guard::kMaxLease, !monthly, guard::unlimited_rule()};
+    return {};
+  }
+  if (plan.requests == 0 || plan.requests > kMaxFleetRequests || plan.burst > kMaxFleetRequests) {
+    return invalid_argument("fleet limit: requests are 1 to 2^52, and so is burst");
+  }
+  rule.requests = plan.requests;
+  rule.burst = plan.burst == 0 ? plan.requests : plan.burst;
+  const std::uint64_t routers = options_.routers;
+  const auto at_least_1 = [](std::uint64_t n) { return n == 0 ? 1 : n; };
+  rule.most = at_least_1((monthly ? rule.requests : rule.burst) / routers);
+  if (rule.most > guard::kMaxLease) rule.most = guard::kMaxLease;
+  Limit share;
+  share.plan = "fleet " + limit_.name + " " + plan.plan;  // other limits' buckets are others
+  share.requests = at_least_1(rule.requests / routers);
+  // Of a month about a day's at once, since a router that starts anew begins anew.
+  share.burst = at_least_1(monthly ? share.requests / 32 : rule.burst / routers);
+  share.period = monthly ? kMonth : limit_.period;
+  const auto stretched = guard::divide_up(routers, rule.requests);
+  const auto longest = static_cast<std::uint64_t>(guard::kMaxPeriod / share.period);
+  share.period *= static_cast<Nanos>(stretched < longest ? stretched : longest);
+  Result<LimitRule> made = compile_limit(share, 1);
+  if (!made.ok()) return made.error();
+  rule.share = *made;
+  return {};
+}
+
+inline FleetTaken FleetLimiter::take(std::string_view key, std::uint16_t plan,
+                                     Nanos now) const noexcept {
+  FleetTaken taken;
+  if (plan >= rules_.size() || !key_length_ok(key)) return taken;
+  const PlanRule& rule = rules_[plan];
+  if (rule.free) {
+    taken.admitted = true;
+    return taken;
+  }
+  std::uint64_t hash = shares_.hash(key);
+  if (hash == 0) hash = 1;
+  taken.entry = table_.find(hash);
+  if (taken.entry == nullptr) taken.entry = table_.claim(hash, key, plan);
+  if (taken.entry != nullptr) {
+    std::uint64_t about = taken.entry->about.load(std::memory_order_relaxed);
+    if (about != 0 && guard::plan_of(about) != plan) {  // the key's plan has changed
+      const std::uint64_t next = (about & ~std::uint64_t{0x1'fffe}) | std::uint64_t{plan} << 1;
+      taken.entry->about.compare_exchange_strong(about, next, std::memory_order_release);
+    }
+    if (guard::spend_lease(*taken.entry, hash, now, taken.lease)) {
+      taken.admitted = true;
+      taken.rule = &rule.share;
+      return taken;
+    }
+    taken.lease = 0;
+  }
+  take_share(hash, rule, now, taken);
+  return taken;
+}
+
+CELLROUTE_COLD inline void FleetLimiter::take_share(std::uint64_t hash, const PlanRule& rule,
+                                                    Nanos now, FleetTaken& taken) const noexcept {
+  const std::uint64_t closed =
+      taken.entry == nullptr ? 0 : taken.entry->closed.load(std::memory_order_relaxed);
+  if (closed > guard::nanos_of(now) && !rule.share.unlimited) {
+    taken.retry_after = static_cast<Nanos>(closed - guard::nanos_of(now));
+  } else {
+    if (!rule.share.unlimited) taken.share = shares_.take(hash, rule.share, now);
+    taken.admitted = rule.share.unlimited || taken.share.admitted;
+    taken.retry_after = taken.share.retry_after;
+    // Where the store answers, a lease comes with the next beat.
+    const bool away = table_.header().away.load(std::memory_order_relaxed) != 0;
+    if (!away && taken.retry_after > beat()) taken.retry_after = beat();
+  }
+  if (taken.admitted) {
+    taken.rule = &rule.share;
+    unleased(taken).fetch_add(1, std::memory_order_relaxed);
+  } else if (taken.entry != nullptr) {
+    taken.entry->refused.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+inline void FleetLimiter::cancel(const FleetTaken& taken) const noexcept {
+  if (!taken.admitted || taken.rule == nullptr) return;
+  if (taken.lease != 0) {
+    guard::unspend_lease(*taken.entry, taken.lease);
+    return;
+  }
+  taken.share.cancel(*taken.rule);
+  unleased(taken).fetch_sub(1, std::memory_order_relaxed);
+}
+
+}  // namespace cellroute

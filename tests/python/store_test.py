@@ -218,7 +218,7 @@ def test_capabilities(tmp_path: pathlib.Path) -> None:
     lmdb = cellroute.Store.open(f"lmdb:{tmp_path}/mappings")
     assert (lmdb.durable, lmdb.shared, lmdb.loses_acknowledged) == (True, True, False)
     assert not cellroute.Store.open("memory:").durable
-    with pytest.raises(cellroute.UnsupportedError):
-        cellroute.Store.open("redis://localhost")
+    with pytest.raises(cellroute.InvalidArgumentError):
+        cellroute.Store.open("nonsense:")
     with pytest.raises(cellroute.CellrouteError):
         cellroute.Store.open(f"lmdb:{tmp_path}/none", create=False)

@@ -58,14 +58,14 @@ inline Cursor make_feed_cursor(std::uint64_t store_id, const RedisFeedPlace& pla
   return stores::CursorScope('f', store_id).make(std::string_view(bytes));
 }
 
-inline Result<RedisFeedPlace> read_feed_cursor(std::uint64_t store_id, const Cursor& cursor,
-                                               unsigned partitions) {
+// `place` is as it was made.
+inline Error read_feed_cursor(std::uint64_t store_id, const Cursor& cursor, unsigned partitions,
+                              RedisFeedPlace& place) {
   constexpr std::size_t kPositionBytes = 24;
   const Result<std::string_view> bytes = stores::CursorScope('f', store_id).place(cursor);
   if (!bytes.ok()) return bytes.error();
-  RedisFeedPlace place;
   place.positions.resize(partitions);
-  if (cursor.empty()) return place;
+  if (cursor.empty()) return {};
   if (bytes->size() != partitions * kPositionBytes + 8) return stores::damaged_cursor();
   std::string_view rest = *bytes;
   for (RedisFeedPosition& position : place.positions) {
@@ -77,7 +77,7 @@ inline Result<RedisFeedPlace> read_feed_cursor(std::uint64_t store_id, const Cur
   const std::uint64_t partition = stores::read_number(rest);
   if (partition >= partitions) return stores::damaged_cursor();
   place.partition = static_cast<unsigned>(partition);
-  return place;
+  return {};
 }
 
 }  // namespace cellroute::net

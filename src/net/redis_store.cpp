@@ -502,19 +502,19 @@ Error RedisStore::settle_position(const RedisReply& reply, net::RedisFeedPositio
 Result<Page> RedisStore::changes(const Cursor& cursor, std::size_t limit) {
   if (Error error = check_page(limit); !error.ok()) return error;
   const Deadline deadline = Deadline::after(timeout_);
-  Result<net::RedisFeedPlace> place =
-      net::read_feed_cursor(format_.store_id, cursor, format_.partitions);
-  if (!place.ok()) return place.error();
+  net::RedisFeedPlace place;
+  Error bad = net::read_feed_cursor(format_.store_id, cursor, format_.partitions, place);
+  if (!bad.ok()) return bad;
   Page page;
   MappingRecord record;
   stores::RecordCodec codec;
   const std::size_t most = std::min(limit, kMaxPageRecords);
   bool full = false;
   for (unsigned ended = 0; ended < format_.partitions && !full;) {
-    net::RedisFeedPosition& position = place->positions[place->partition];
+    net::RedisFeedPosition& position = place.positions[place.partition];
     const std::size_t count = std::min(kBatch, most - page.records.size() + 1);
     const auto reply =
-        run(partitions_[place->partition],
+        run(partitions_[place.partition],
             {"changes", std::to_string(position.sequence), std::to_string(count)}, true, deadline);
     if (!reply.ok()) return reply.error();
     if (!is_array(*reply, 7) || !is_page(reply->elements[5], reply->elements[6]) ||
@@ -535,10 +535,10 @@ Result<Page> RedisStore::changes(const Cursor& cursor, std::size_t limit) {
     }
     if (full || keys.size() >= count) continue;
     ++ended;
-    place->partition = (place->partition + 1) % format_.partitions;
+    place.partition = (place.partition + 1) % format_.partitions;
   }
   page.done = !full;
-  page.next = net::make_feed_cursor(format_.store_id, *place);
+  page.next = net::make_feed_cursor(format_.store_id, place);
   return page;
 }
 

@@ -39,8 +39,9 @@ typedef struct cellroute_net_options {
  * which no other thread may change meanwhile, or come from the container's endpoint. libcurl is
  * initialized for the process and stays so; it looks names up in a thread of its own.
  *
- * Destroy the store with cellroute_store_destroy() before this library is unloaded. `options` may be NULL.
- * CELLROUTE_E_UNSUPPORTED: another store, TLS, or a server that is not what the URL says;
+ * Destroy the store with cellroute_store_destroy() before this library is unloaded. `options` may
+ * be NULL. CELLROUTE_E_UNSUPPORTED: another store, TLS to Redis, or a server or table that is not
+ * what the URL says;
  * CELLROUTE_E_INVALID_ARGUMENT, _NOT_FOUND, _REFUSED (the login), _CORRUPT, _UNAVAILABLE as the
  * text says, which never holds the URL's password. */
 CELLROUTE_API int32_t cellroute_net_store_open(cellroute_view url,

@@ -124,8 +124,8 @@ def test_cellroute_reads_tables_that_are_there_already(endpoint: str) -> None:
 def test_cellroute_reads_a_record_that_boto3_wrote(endpoint: str) -> None:
     table = make_table(endpoint, "by-boto3", "PartitionKey")
     table.put_item(Item={
-        "PartitionKey": "t", "CellId": "b", "CreatedAt": "2024-01-01T01:00:00+01:00", "LastUpdated": "2024-01-01T00:00:00Z",
-        "Revision": 7, "Epoch": 3, "OpId": bytes(range(1, 17)), "State": "COPYING", "TargetCellId": "c",
+        "PartitionKey": "t", "CellId": "b", "CreatedAt": "2024-01-01T01:00:00+01:00",
+        "LastUpdated": "2024-01-01T00:00:00Z", "Revision": 7, "Epoch": 3, "OpId": bytes(range(1, 17)), "State": "COPYING", "TargetCellId": "c",
         "TTL": 4102444800, "Ephemeral": True, "History": [{"cell": "a", "first_epoch": 1, "last_epoch": 2}],
         "Plan": "starter"})
     read = record("get", "t", "--mappings", f"dynamodb://by-boto3?region=eu-west-1&endpoint={endpoint}")
@@ -239,7 +239,8 @@ def without_absent(body: Any) -> Any:
       "Tags": [{"Key": "team", "Value": "routing"}, {"Key": "a", "Value": "b=c"}]})])
 def test_a_table_is_made_as_botocore_would(options: list[str], expected: dict[str, Any]) -> None:
     ours = Recorder(answer_table)
-    ran = run("create-table", *options, "--mappings", f"dynamodb://new-table?region=eu-west-1&endpoint={ours.endpoint}")
+    ran = run("create-table", *options, "--mappings",
+              f"dynamodb://new-table?region=eu-west-1&endpoint={ours.endpoint}")
     assert ran.returncode == 0, ran.stderr
     theirs = Recorder(answer_table)
     dynamodb = client("dynamodb", theirs.endpoint)
@@ -273,7 +274,8 @@ def test_making_a_table_again_goes_on_where_it_stopped() -> None:
     ran = run("create-table", "--no-recovery", "--mappings",
               f"dynamodb://new-table?region=eu-west-1&endpoint={recorder.endpoint}")
     assert ran.returncode == 0, ran.stderr
-    assert [operation for operation, _, _ in recorder.requests] == ["CreateTable", "DescribeTable", "DescribeTimeToLive"]
+    asked = [operation for operation, _, _ in recorder.requests]
+    assert asked == ["CreateTable", "DescribeTable", "DescribeTimeToLive"]
 
 
 def test_units_go_with_provisioned_billing() -> None:
@@ -293,10 +295,13 @@ def test_policies_allow_what_the_store_asks_and_nothing_unknown() -> None:
         allowed[path.stem] = {action.removeprefix("dynamodb:") for action in actions}
         # An action of its own, TagResource, goes with a tagged CreateTable.
         assert allowed[path.stem] <= set(model.operation_names)
-    store = set(re.findall(r'"(\w+)"', (SOURCE / "src/net/dynamodb_store.cpp").read_text()))
-    assert store & set(model.operation_names) == allowed["control_plane"]
-    table = set(re.findall(r'"(\w+)"', (SOURCE / "src/net/dynamodb_table.cpp").read_text()))
-    assert table & set(model.operation_names) <= allowed["create_table"]
+
+    def asked(*names: str) -> set[str]:
+        text = "".join((SOURCE / f"src/net/dynamodb_{name}.cpp").read_text() for name in names)
+        return set(re.findall(r'"(\w+)"', text)) & set(model.operation_names)
+
+    assert asked("store", "walk", "batches") == allowed["control_plane"]
+    assert asked("table") <= allowed["create_table"]
     assert not {"UpdateItem", "DeleteItem", "PutItem"} & (allowed["router"] | allowed["cell"])
 
 

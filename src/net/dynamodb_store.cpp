@@ -202,7 +202,8 @@ Error Store::put_refusal(const DynamodbReply& reply, const MappingRecord& record
       item != nullptr ? take({}, *item)
                       : net::get_items(client_, now, {{net::stored_key(target_, record.key), {0}}},
                                        deadline, take);
-  if (error.ok() && kind.ok()) {
+  if (!kind.ok()) return kind.error();
+  if (error.ok()) {
     const MappingRecord* const there = *kind == ItemKind::kNone ? nullptr : &stored;
     Error refusal = stores::check_successor(there, record, expected);
     if (!refusal.ok()) return refusal;

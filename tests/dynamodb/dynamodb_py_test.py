@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.server
 import json
 import os
@@ -136,6 +137,36 @@ def test_cellroute_reads_a_record_that_boto3_wrote(endpoint: str) -> None:
         "profile": {"tier": "", "region": "", "plan": "starter", "flags": []}}
 
 
+class View(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_char_p), ("size", ctypes.c_size_t)]
+
+
+def test_the_c_library_opens_a_table(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_table(endpoint, "from-c", "PartitionKey")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, ENVIRONMENT[name])
+    header = (SOURCE / "capi/cellroute.h").read_text()
+
+    def constant(name: str) -> int:
+        found = re.search(rf"\b{name}\s*=?\s*\(?(-?\d+)", header)
+        assert found is not None
+        return int(found[1])
+
+    library = ctypes.CDLL(os.environ["CELLROUTE_NET_LIBRARY"])
+    store, capabilities = ctypes.c_void_p(), ctypes.c_uint32()
+
+    def open_table(name: str) -> int:
+        url = f"dynamodb://{name}?region=eu-west-1&endpoint={endpoint}".encode()
+        code: int = library.cellroute_net_store_open(View(url, len(url)), None, ctypes.byref(store), None)
+        return code
+
+    assert open_table("not-there") == constant("CELLROUTE_E_NOT_FOUND")
+    assert open_table("from-c") == 0
+    assert library.cellroute_store_capabilities(store, ctypes.byref(capabilities)) == 0
+    assert capabilities.value == constant("CELLROUTE_STORE_DURABLE") | constant("CELLROUTE_STORE_SHARED")
+    library.cellroute_store_destroy(store)
+
+
 @pytest.mark.parametrize("attribute", [
     {"CellId": 5}, {"CellId": "a b"}, {"Revision": "x"}, {"Revision": 0}, {"Revision": 1}, {"CreatedAt": "yesterday"},
     {"CreatedAt": 5}, {"Flags": ["ok", 5]}, {"Flags": {1, 2}}, {"Tier": ["x"]}, {"Flags": [str(i) for i in range(17)]}])
@@ -221,10 +252,6 @@ def test_signatures_are_botocores(key: str, secret: str, token: str, region: str
         assert signer.signed_headers(signer.headers_to_sign(request)) == said[2]
         assert signer.scope(request) == said[1]
         assert signer.signature(signer.string_to_sign(request, canonical), request) == said[3]
-
-
-def without_absent(body: Any) -> Any:
-    return {name: value for name, value in body.items() if value is not None}
 
 
 @pytest.mark.parametrize("options,expected", [

@@ -6,7 +6,6 @@
 
 #include "cellroute/hash.hpp"
 #include "net/iso_time.hpp"
-#include "net/redis_value.hpp"
 #include "stores/base64.hpp"
 #include "stores/cursor.hpp"
 #include "stores/text.hpp"
@@ -17,12 +16,6 @@ namespace {
 
 constexpr std::string_view kStates[] = {"STABLE", "COPYING", "FREEZING", "FROZEN"};
 constexpr Nanos kMaxSeconds = std::numeric_limits<Nanos>::max() / kSecond;
-
-Json bytes_value(std::string_view bytes) {
-  std::string text;
-  append_base64(bytes, text);
-  return {{"B", text}};
-}
 
 std::string_view view(const OpId& id) {
   return {reinterpret_cast<const char*>(id.data()), id.size()};
@@ -41,62 +34,6 @@ Json history_value(const std::vector<HistoryEntry>& history) {
                       {"last_epoch", number_value(entry.last_epoch)}}}});
   }
   return {{"L", list}};
-}
-
-Json texts_value(const std::vector<std::string>& texts) {
-  Json list = Json::array();
-  for (const std::string& text : texts) list.push_back(text_value(text));
-  return {{"L", list}};
-}
-
-// The value of `type` in the attribute value `value`; null where it is of another type.
-const Json* of_type(const Json& value, const char* type) {
-  if (!value.is_object() || value.size() != 1) return nullptr;
-  const auto at = value.find(type);
-  return at == value.end() ? nullptr : &*at;
-}
-
-bool read_number(const Json& value, std::uint64_t& number) {
-  const Json* const digits = of_type(value, "N");
-  return digits != nullptr && digits->is_string() &&
-         read_decimal(digits->get_ref<const std::string&>(), number);
-}
-
-bool read_text(const Json& value, std::string& text) {
-  const Json* const found = of_type(value, "S");
-  if (found == nullptr || !found->is_string()) return false;
-  text = found->get<std::string>();
-  return true;
-}
-
-bool read_bytes(const Json& value, std::string& bytes) {
-  const Json* const found = of_type(value, "B");
-  return found != nullptr && found->is_string() &&
-         decode_base64(found->get_ref<const std::string&>(), bytes);
-}
-
-bool read_bool(const Json& value, bool& flag) {
-  const Json* const found = of_type(value, "BOOL");
-  if (found == nullptr || !found->is_boolean()) return false;
-  flag = found->get<bool>();
-  return true;
-}
-
-// A list of strings, or a set of them, which has no order of its own.
-bool read_texts(const Json& value, std::vector<std::string>& texts) {
-  const Json* const list = of_type(value, "L");
-  const Json* const set = of_type(value, "SS");
-  const Json* const found = list != nullptr ? list : set;
-  if (found == nullptr || !found->is_array() || found->size() > kMaxMappedFlags) return false;
-  for (const Json& element : *found) {
-    std::string& text = texts.emplace_back();
-    if (list != nullptr && !read_text(element, text)) return false;
-    if (list != nullptr) continue;
-    if (!element.is_string()) return false;
-    text = element.get<std::string>();
-  }
-  if (list == nullptr) std::sort(texts.begin(), texts.end());
-  return true;
 }
 
 bool read_history(const Json& value, std::vector<HistoryEntry>& history) {
@@ -130,14 +67,6 @@ bool read_op_id(const Json& value, OpId& id) {
   if (!read_bytes(value, bytes) || bytes.size() != id.size()) return false;
   std::copy(bytes.begin(), bytes.end(), id.begin());
   return true;
-}
-
-bool read_time(const Json& value, Nanos& time) {
-  std::string text;
-  if (!read_text(value, text)) return false;
-  const std::optional<Nanos> read = read_iso_time(text);
-  time = read.value_or(0);
-  return read.has_value();
 }
 
 // Takes the attributes of one item; the first that is not as it must be stays.
@@ -218,9 +147,6 @@ Error with_key(const Error& error, std::string_view key) {
 
 }  // namespace
 
-Json text_value(std::string_view text) { return {{"S", std::string(text)}}; }
-Json number_value(std::uint64_t number) { return {{"N", std::to_string(number)}}; }
-
 std::string stored_key(const DynamodbTarget& target, std::string_view key) {
   std::string stored = target.prefix;
   if (loading::is_utf8(key) && key.substr(0, kBytesMark.size()) != kBytesMark) {
@@ -242,13 +168,6 @@ std::optional<std::string> key_of_stored(const DynamodbTarget& target, std::stri
   }
   if (!key_length_ok(key) || stored_key(target, key) != stored) return std::nullopt;
   return key;
-}
-
-const std::string* find_text(const Json& item, const std::string& name) {
-  if (!item.is_object()) return nullptr;
-  const auto at = item.find(name);
-  const Json* const found = at == item.end() ? nullptr : of_type(*at, "S");
-  return found == nullptr ? nullptr : found->get_ptr<const std::string*>();
 }
 
 Json attributes_of(const DynamodbTarget& target, const MappingRecord& record) {

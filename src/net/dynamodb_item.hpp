@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,14 +10,9 @@
 #include "cellroute/mapping.hpp"
 #include "cellroute/status.hpp"
 #include "net/dynamodb_url.hpp"
+#include "net/dynamodb_value.hpp"
 
 namespace cellroute::net {
-
-using Json = nlohmann::json;
-
-// Attribute values: {"S": text}, {"N": digits}.
-Json text_value(std::string_view text);
-Json number_value(std::uint64_t number);
 
 // `key` as the value of a string attribute. UTF-8 stands for itself; other bytes, and what looks
 // like their spelling, are kBytesMark and base 64, so that no two keys have one spelling.
@@ -27,9 +21,6 @@ std::string stored_key(const DynamodbTarget& target, std::string_view key);
 
 // The key that `stored` spells; nothing where it is without the prefix, or nobody's spelling.
 std::optional<std::string> key_of_stored(const DynamodbTarget& target, std::string_view stored);
-
-// The text of a string attribute of `item`; null where there is none.
-const std::string* find_text(const Json& item, const std::string& name);
 
 // All attributes of `record` but the key. Times to live are whole seconds, rounded up.
 Json attributes_of(const DynamodbTarget& target, const MappingRecord& record);

@@ -142,9 +142,9 @@ Json delete_request(const DynamodbTarget& target, const MappingRecord& record, I
           {"ReturnConsumedCapacity", "TOTAL"}};
 }
 
-Json batch_request(const DynamodbTarget& target, std::span<const std::string> stored_keys) {
-  Json request =
-      keys_request(target.table, target.name(Attribute::kKey), target.strong, stored_keys);
+Json batch_request(const DynamodbTarget& target, std::span<const std::string> stored_keys,
+                   bool strong) {
+  Json request = keys_request(target.table, target.name(Attribute::kKey), strong, stored_keys);
   project(target, "", request["RequestItems"][target.table]);
   return request;
 }

@@ -23,7 +23,8 @@ Json delete_request(const DynamodbTarget& target, const MappingRecord& record, I
 
 // BatchGetItem of at most kMaxBatchKeys distinct keys, as stored_key() spells them.
 inline constexpr std::size_t kMaxBatchKeys = 100;
-Json batch_request(const DynamodbTarget& target, std::span<const std::string> stored_keys);
+Json batch_request(const DynamodbTarget& target, std::span<const std::string> stored_keys,
+                   bool strong);
 
 // The same from the table of profiles.
 Json profiles_request(const DynamodbTarget& target, std::span<const std::string> stored_keys);

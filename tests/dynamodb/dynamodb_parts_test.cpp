@@ -197,6 +197,18 @@ TEST_CASE("dynamodb: a first write takes over what others wrote, if the cell did
   CHECK(read["Item"]["Revision"]["N"] == "2");
 }
 
+TEST_CASE("dynamodb: a damaged record is damaged to its writers, too, and stays") {
+  const std::string table = testing::fresh_table();
+  const auto store = testing::open_dynamodb(shared_dynalite().make_table(table));
+  const Json item = {{"PartitionKey", {{"S", "tenant"}}},
+                     {"CellId", {{"S", "cell-a"}}},
+                     {"Revision", {{"N", "3"}}}};
+  (void)shared_dynalite().ask("PutItem", {{"TableName", table}, {"Item", item}});
+  CHECK(store->get("tenant", kNow).error.code() == ErrorCode::kCorrupt);
+  CHECK(code_of(store->put_if(plain_record("tenant"), 3)) == ErrorCode::kCorrupt);
+  CHECK(code_of(store->scan("", 10, kNow)) == ErrorCode::kCorrupt);
+}
+
 TEST_CASE("dynamodb: an expired item of somebody else's is purged, unless it changed") {
   const std::string table = testing::fresh_table();
   const auto store = testing::open_dynamodb(shared_dynalite().make_table(table));

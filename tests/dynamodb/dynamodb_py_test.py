@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.server
 import json
 import os
@@ -124,8 +125,8 @@ def test_cellroute_reads_tables_that_are_there_already(endpoint: str) -> None:
 def test_cellroute_reads_a_record_that_boto3_wrote(endpoint: str) -> None:
     table = make_table(endpoint, "by-boto3", "PartitionKey")
     table.put_item(Item={
-        "PartitionKey": "t", "CellId": "b", "CreatedAt": "2024-01-01T01:00:00+01:00", "LastUpdated": "2024-01-01T00:00:00Z",
-        "Revision": 7, "Epoch": 3, "OpId": bytes(range(1, 17)), "State": "COPYING", "TargetCellId": "c",
+        "PartitionKey": "t", "CellId": "b", "CreatedAt": "2024-01-01T01:00:00+01:00",
+        "LastUpdated": "2024-01-01T00:00:00Z", "Revision": 7, "Epoch": 3, "OpId": bytes(range(1, 17)), "State": "COPYING", "TargetCellId": "c",
         "TTL": 4102444800, "Ephemeral": True, "History": [{"cell": "a", "first_epoch": 1, "last_epoch": 2}],
         "Plan": "starter"})
     read = record("get", "t", "--mappings", f"dynamodb://by-boto3?region=eu-west-1&endpoint={endpoint}")
@@ -134,6 +135,36 @@ def test_cellroute_reads_a_record_that_boto3_wrote(endpoint: str) -> None:
         "target": "c", "created": 1704067200 * 10**9, "updated": 1704067200 * 10**9, "expires": 4102444800 * 10**9,
         "ephemeral": True, "deleted": False, "history": [{"cell": "a", "first_epoch": 1, "last_epoch": 2}],
         "profile": {"tier": "", "region": "", "plan": "starter", "flags": []}}
+
+
+class View(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_char_p), ("size", ctypes.c_size_t)]
+
+
+def test_the_c_library_opens_a_table(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_table(endpoint, "from-c", "PartitionKey")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, ENVIRONMENT[name])
+    header = (SOURCE / "capi/cellroute.h").read_text()
+
+    def constant(name: str) -> int:
+        found = re.search(rf"\b{name}\s*=?\s*\(?(-?\d+)", header)
+        assert found is not None
+        return int(found[1])
+
+    library = ctypes.CDLL(os.environ["CELLROUTE_NET_LIBRARY"])
+    store, capabilities = ctypes.c_void_p(), ctypes.c_uint32()
+
+    def open_table(name: str) -> int:
+        url = f"dynamodb://{name}?region=eu-west-1&endpoint={endpoint}".encode()
+        code: int = library.cellroute_net_store_open(View(url, len(url)), None, ctypes.byref(store), None)
+        return code
+
+    assert open_table("not-there") == constant("CELLROUTE_E_NOT_FOUND")
+    assert open_table("from-c") == 0
+    assert library.cellroute_store_capabilities(store, ctypes.byref(capabilities)) == 0
+    assert capabilities.value == constant("CELLROUTE_STORE_DURABLE") | constant("CELLROUTE_STORE_SHARED")
+    library.cellroute_store_destroy(store)
 
 
 @pytest.mark.parametrize("attribute", [
@@ -223,10 +254,6 @@ def test_signatures_are_botocores(key: str, secret: str, token: str, region: str
         assert signer.signature(signer.string_to_sign(request, canonical), request) == said[3]
 
 
-def without_absent(body: Any) -> Any:
-    return {name: value for name, value in body.items() if value is not None}
-
-
 @pytest.mark.parametrize("options,expected", [
     ([], {"BillingMode": "PAY_PER_REQUEST"}),
     (["--billing", "PROVISIONED", "--read-units", "5", "--write-units", "6", "--encryption", "aws"],
@@ -239,7 +266,8 @@ def without_absent(body: Any) -> Any:
       "Tags": [{"Key": "team", "Value": "routing"}, {"Key": "a", "Value": "b=c"}]})])
 def test_a_table_is_made_as_botocore_would(options: list[str], expected: dict[str, Any]) -> None:
     ours = Recorder(answer_table)
-    ran = run("create-table", *options, "--mappings", f"dynamodb://new-table?region=eu-west-1&endpoint={ours.endpoint}")
+    ran = run("create-table", *options, "--mappings",
+              f"dynamodb://new-table?region=eu-west-1&endpoint={ours.endpoint}")
     assert ran.returncode == 0, ran.stderr
     theirs = Recorder(answer_table)
     dynamodb = client("dynamodb", theirs.endpoint)
@@ -273,7 +301,8 @@ def test_making_a_table_again_goes_on_where_it_stopped() -> None:
     ran = run("create-table", "--no-recovery", "--mappings",
               f"dynamodb://new-table?region=eu-west-1&endpoint={recorder.endpoint}")
     assert ran.returncode == 0, ran.stderr
-    assert [operation for operation, _, _ in recorder.requests] == ["CreateTable", "DescribeTable", "DescribeTimeToLive"]
+    asked = [operation for operation, _, _ in recorder.requests]
+    assert asked == ["CreateTable", "DescribeTable", "DescribeTimeToLive"]
 
 
 def test_units_go_with_provisioned_billing() -> None:
@@ -293,10 +322,13 @@ def test_policies_allow_what_the_store_asks_and_nothing_unknown() -> None:
         allowed[path.stem] = {action.removeprefix("dynamodb:") for action in actions}
         # An action of its own, TagResource, goes with a tagged CreateTable.
         assert allowed[path.stem] <= set(model.operation_names)
-    store = set(re.findall(r'"(\w+)"', (SOURCE / "src/net/dynamodb_store.cpp").read_text()))
-    assert store & set(model.operation_names) == allowed["control_plane"]
-    table = set(re.findall(r'"(\w+)"', (SOURCE / "src/net/dynamodb_table.cpp").read_text()))
-    assert table & set(model.operation_names) <= allowed["create_table"]
+
+    def asked(*names: str) -> set[str]:
+        text = "".join((SOURCE / f"src/net/dynamodb_{name}.cpp").read_text() for name in names)
+        return set(re.findall(r'"(\w+)"', text)) & set(model.operation_names)
+
+    assert asked("store", "walk", "batches") == allowed["control_plane"]
+    assert asked("table") <= allowed["create_table"]
     assert not {"UpdateItem", "DeleteItem", "PutItem"} & (allowed["router"] | allowed["cell"])
 
 

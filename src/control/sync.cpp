@@ -182,8 +182,9 @@ Result<SyncReport> MappingSync::step(MappingStore& store, Nanos now, const FileB
     changes.feed.cursor = std::move(page->next);
     if (page->done) break;
   }
-  if (Error error = write(changes); !error.ok()) return error;
-  return report(false, read);
+  const Error error = write(changes);
+  if (error.code() == ErrorCode::kResourceExhausted) return fold(store, now, seen);
+  return error.ok() ? report(false, read) : Result<SyncReport>(error);
 }
 
 Error MappingSync::write(const Changes& changes) {
@@ -231,8 +232,9 @@ Result<SyncReport> MappingSync::look(MappingStore& store, std::span<const std::s
     std::optional<MappingRecord> record = changed(keys[i], found[i], *op_id, now);
     if (record && !add(std::move(*record), changes, by_key)) return fold(store, now, seen);
   }
-  if (Error error = write(changes); !error.ok()) return error;
-  return report(false, keys.size());
+  const Error error = write(changes);
+  if (error.code() == ErrorCode::kResourceExhausted) return fold(store, now, seen);
+  return error.ok() ? report(false, keys.size()) : Result<SyncReport>(error);
 }
 
 }  // namespace cellroute

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view kMagic = "cellchg\n";
 constexpr std::uint32_t kVersion = 1;
-constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 32;
+constexpr std::size_t kSumBytes = sizeof(std::uint64_t);
 
 template <class Integer>
 void append(std::string& bytes, Integer value) {
@@ -76,7 +76,8 @@ Error read_records(Reader& reader, std::uint64_t count, std::vector<MappingRecor
 }  // namespace
 
 Result<std::string> mapping::encode_changes(const Changes& changes) {
-  if (changes.records.size() > kMaxChanges) return invalid_argument("there are too many changes");
+  const Error too_many(ErrorCode::kResourceExhausted, "there are too many changes");
+  if (changes.records.size() > kMaxChanges) return too_many;
   if (changes.feed.feed.size() > crm::kMaxFeedBytes ||
       changes.feed.cursor.size() > crm::kMaxCursorBytes) {
     return invalid_argument("a feed's name has at most 512 bytes, its cursor 4,096");
@@ -96,6 +97,7 @@ Result<std::string> mapping::encode_changes(const Changes& changes) {
     if (Error error = codec.encode(record, encoded); !error.ok()) return error;
     append(bytes, static_cast<std::uint32_t>(encoded.size()));
     bytes += encoded;
+    if (bytes.size() > kMaxChangeBytes - kSumBytes) return too_many;
   }
   append(bytes, sum_of(bytes));
   return bytes;
@@ -109,8 +111,8 @@ Result<Changes> mapping::decode_changes(std::string_view bytes) {
     return Error(ErrorCode::kUnsupported, "format version " + std::to_string(version) +
                                               " of changes, this reader knows version 1");
   }
-  if (bytes.size() < sizeof(std::uint64_t)) return corrupt("it is too short");
-  const std::size_t end = bytes.size() - sizeof(std::uint64_t);
+  if (bytes.size() < kSumBytes) return corrupt("it is too short");
+  const std::size_t end = bytes.size() - kSumBytes;
   if (Reader(bytes.substr(end)).number<std::uint64_t>() != sum_of(bytes.substr(0, end))) {
     return corrupt("it does not match its checksum");
   }
@@ -126,7 +128,7 @@ Result<Changes> mapping::decode_changes(std::string_view bytes) {
     return corrupt("what it begins with");
   }
   if (Error error = read_records(reader, count, changes.records); !error.ok()) return error;
-  if (reader.rest().size() != sizeof(std::uint64_t)) return corrupt("its length");
+  if (reader.rest().size() != kSumBytes) return corrupt("its length");
   return changes;
 }
 
@@ -144,7 +146,7 @@ Result<Changes> read_changes(const std::string& path) try {
   const mapping::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status {};
   if (!file.ok() || ::fstat(file.get(), &status) != 0) return mapping::system_error(path, errno);
-  if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) > kMaxBytes) {
+  if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) > kMaxChangeBytes) {
     return Error(ErrorCode::kCorrupt, path + ": this is no file of changes");
   }
   std::string bytes(static_cast<std::size_t>(status.st_size), '\0');

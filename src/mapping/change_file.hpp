@@ -22,6 +22,7 @@ namespace cellroute {
 // More are folded into the next base: an overlay costs each router memory, and each change of it
 // the time to lay them all over the base anew.
 inline constexpr std::size_t kMaxChanges = std::size_t{1} << 20;
+inline constexpr std::size_t kMaxChangeBytes = std::size_t{1} << 30;
 
 struct Changes {
   std::uint64_t base = 0;              // generation of the mapping file that they follow
@@ -35,7 +36,8 @@ inline std::string changes_path(const std::string& base_path) { return base_path
 
 namespace mapping {
 
-// kInvalidArgument where a record breaks a rule, has no revision, or there are too many.
+// kInvalidArgument where a record breaks a rule or has no revision; kResourceExhausted where there
+// are too many.
 Result<std::string> encode_changes(const Changes& changes);
 
 // `bytes` may be hostile. kCorrupt; kUnsupported for what a later version wrote.

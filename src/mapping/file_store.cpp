@@ -13,8 +13,6 @@
 namespace cellroute {
 namespace {
 
-constexpr int kMostTries = 8;
-
 MappingRecord record_of(std::string_view key, const MappingFile& base, const FileAnswer& answer) {
   MappingRecord record;
   record.key = key;
@@ -91,29 +89,28 @@ Lookup MappingFiles::get(std::string_view key, Nanos now) const {
   return found;
 }
 
-// The writer replaces the base first, then the changes. Read the other way round, changes of a
-// later base than the one read mean that both were replaced meanwhile.
+// The writer replaces the base first, then the changes. Read the other way round, changes are never
+// of a later base than the one read.
 Result<std::shared_ptr<const MappingFiles>> open_mapping_files(const std::string& path,
                                                                const MappingFileOptions& options,
                                                                const MappingFiles* known) {
-  for (int i = 0; i < kMostTries; ++i) {
-    Result<Changes> changes = changes_beside(path);
-    if (!changes.ok()) return changes.error();
-    auto base = base_at(path, options, known);
-    if (!base.ok()) return base.error();
-    if (changes->base > (*base)->generation()) continue;
-    auto files = std::make_shared<MappingFiles>();
-    files->base = std::move(*base);
-    if (changes->base == files->base->generation()) files->changes = std::move(*changes);
-    const auto& records = files->changes.records;
-    for (std::uint32_t place = 0; place < records.size(); ++place) {
-      if (files->by_key.add(records[place].key, place)) continue;
-      return Error(ErrorCode::kCorrupt, changes_path(path) + ": a key has two records");
-    }
-    return std::shared_ptr<const MappingFiles>(std::move(files));
+  Result<Changes> changes = changes_beside(path);
+  if (!changes.ok()) return changes.error();
+  auto base = base_at(path, options, known);
+  if (!base.ok()) return base.error();
+  if (changes->base > (*base)->generation()) {
+    return refused(path +
+                   ": the changes beside it are those of a later base; was it put back alone?");
   }
-  return Error(ErrorCode::kConflict,
-               path + ": its changes are those of a later base; was it put back alone?");
+  auto files = std::make_shared<MappingFiles>();
+  files->base = std::move(*base);
+  if (changes->base == files->base->generation()) files->changes = std::move(*changes);
+  const auto& records = files->changes.records;
+  for (std::uint32_t place = 0; place < records.size(); ++place) {
+    if (files->by_key.add(records[place].key, place)) continue;
+    return Error(ErrorCode::kCorrupt, changes_path(path) + ": a key has two records");
+  }
+  return std::shared_ptr<const MappingFiles>(std::move(files));
 }
 
 Result<std::unique_ptr<MappingFileStore>> MappingFileStore::open(
@@ -129,6 +126,7 @@ std::shared_ptr<const MappingFiles> MappingFileStore::files() const {
 }
 
 Result<bool> MappingFileStore::refresh() {
+  const std::lock_guard refreshing(refreshing_);
   const std::shared_ptr<const MappingFiles> before = files();
   auto now = open_mapping_files(path_, options_, before.get());
   if (!now.ok()) return now.error();

@@ -27,9 +27,9 @@ struct MappingFiles {
 };
 
 // What lies at `path` now: the base, checked whole, and its changes. Those of another base, older
-// than this one, are left out; they are in it. Errors: those of MappingFile::open() and
-// read_changes(); kConflict where the two keep being replaced meanwhile. The base of `known`, which
-// may be null, is taken where it is the file that lies there still.
+// than this one, are left out; they are in it. The base of `known`, which may be null, is taken
+// where it is the file that lies there still. Errors: those of MappingFile::open() and
+// read_changes(); kRefused where the changes are of a later base.
 Result<std::shared_ptr<const MappingFiles>> open_mapping_files(
     const std::string& path, const MappingFileOptions& options = {},
     const MappingFiles* known = nullptr);
@@ -69,7 +69,8 @@ class MappingFileStore final : public MappingStore {
 
   const std::string path_;
   const MappingFileOptions options_;
-  mutable std::mutex mutex_;
+  std::mutex refreshing_;     // one at a time, so that the last to end has the newest
+  mutable std::mutex mutex_;  // guards files_
   std::shared_ptr<const MappingFiles> files_;
 };
 

@@ -1,7 +1,9 @@
 // Routers that share a limit by leases: what they spend together, whatever fails.
 #include "control/fleet_keeper.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <deque>
 #include <map>
 #include <memory>
 #include <random>
@@ -416,6 +418,43 @@ TEST_CASE("fleet keeper: while nothing fails usage is exact, among routers and o
     for (const auto& [key, count] : keys) {
       CHECK(*shared.store->usage("calls", key, month) == count);
     }
+  }
+}
+
+// A lease is spent at most its length after it was granted, so a period's worth of it may come on
+// top of what came before by no more than that length brings.
+TEST_CASE(
+    "fleet keeper: of a rate no period sees more by leases than it and a lease's time bring") {
+  constexpr std::uint32_t kRouters = 4;
+  constexpr std::uint64_t kRequests = 300;
+  constexpr Nanos kPeriod = 10 * kSecond;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    std::mt19937_64 random(seed);
+    Shared shared;
+    std::vector<std::unique_ptr<Router>> routers;
+    std::vector<Nanos> next(kRouters, shared.now);
+    for (std::uint32_t i = 0; i < kRouters; ++i) {
+      const auto ahead = static_cast<Nanos>(random() % 7'200) - 3'600;
+      routers.push_back(std::make_unique<Router>(rate(kRequests, kPeriod), options_for(kRouters),
+                                                 *shared.store, ahead * kSecond));
+    }
+    std::deque<Nanos> spends;
+    std::size_t most = 0;
+    for (int step = 0; step < 10'000; ++step) {
+      shared.now += static_cast<Nanos>(random() % (20 * static_cast<std::uint64_t>(kMillisecond)));
+      const std::size_t i = random() % kRouters;
+      if (random() % 500 == 0) routers[i]->store.deaf = !routers[i]->store.deaf;
+      if (shared.now >= next[i]) next[i] = routers[i]->renew(shared.now);
+      while (!spends.empty() && spends.front() <= shared.now - kPeriod) spends.pop_front();
+      for (std::uint64_t n = random() % 8; n > 0; --n) {
+        if (routers[i]->take("tenant", shared.now) == By::kLease) spends.push_back(shared.now);
+      }
+      most = std::max(most, spends.size());
+    }
+    INFO("seed " << seed);
+    // A burst, a period's, and a lease's.
+    CHECK(most <= 2 * kRequests + kRequests * 2 / 10 + 1);
+    CHECK(most > kRequests / 2);
   }
 }
 

@@ -62,7 +62,7 @@ std::string condition(const MappingRecord& next, std::uint64_t expected) {
   if (!next.deleted) {
     stays += " AND attribute_not_exists(" + placeholder(Attribute::kDeleted) + ")";
   }
-  const std::string own =
+  std::string own =
       revision + " = :expected AND (" + epoch + " < " + new_epoch + " OR (" + stays + "))";
   if (expected != 1) return own;
   // One that is not cellroute's yet counts as revision 1, epoch 1.

@@ -134,11 +134,10 @@ CELLROUTE_HOT inline void choose_pool(const SnapshotPath& path, const Request& r
 // Steps 2 to 4 for a key of which `mapped` is what is known; null: nothing.
 CELLROUTE_HOT inline void choose_by(const Snapshot& snapshot, const Request& request,
                                     const Mapped* mapped, Nanos now, Choice& choice) noexcept {
-  if (mapped == nullptr || mapped->answer == Answer::kAbsent) {
-    choose_pool(snapshot.path(), request, choice);
-  } else if (mapped->answer != Answer::kFound) {
+  if (mapped != nullptr && mapped->answer == Answer::kUnknown) [[unlikely]] {
     deny(choice, Status::kUnavailable, Reason::kLookupUnknown);
-  } else if (mapped->expires != 0 && now >= mapped->expires) [[unlikely]] {
+  } else if (mapped == nullptr || mapped->answer == Answer::kAbsent ||
+             (mapped->expires != 0 && now >= mapped->expires)) {
     choose_pool(snapshot.path(), request, choice);
   } else {
     choose_mapped(snapshot, request, *mapped, choice);

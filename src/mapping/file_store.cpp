@@ -111,7 +111,8 @@ Result<std::shared_ptr<const MappingFiles>> open_mapping_files(const std::string
     return Error(ErrorCode::kCorrupt, changes_path(path) + ": a key has two records");
   }
   return std::shared_ptr<const MappingFiles>(std::move(files));
-}
+  // The analyzer loses sight of shared_ptr's count of the base.
+}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks)
 
 Result<std::unique_ptr<MappingFileStore>> MappingFileStore::open(
     const std::string& path, const MappingFileOptions& options) {

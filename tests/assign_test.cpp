@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/mutate.hpp"
+#include "forwarding_store.hpp"
 #include "store_fixtures.hpp"
 #include "store_records.hpp"
 
@@ -23,7 +24,7 @@ using testing::plain_record;
 constexpr Nanos kNow = 1'700'000'100 * kSecond;
 
 // A memory store that can be told to fail, and tells what reached it.
-class FaultyStore final : public MappingStore {
+class FaultyStore final : public testing::ForwardingStore {
  public:
   int puts = 0;
   Error get_error;                   // answered by every get while it is set
@@ -33,7 +34,6 @@ class FaultyStore final : public MappingStore {
 
   MappingStore& store() { return *store_; }
 
-  StoreCapabilities capabilities() const noexcept override { return store_->capabilities(); }
   Lookup get(std::string_view key, Nanos now) override {
     if (!get_error.ok()) return Lookup{Answer::kUnknown, {}, get_error};
     return store_->get(key, now);
@@ -45,22 +45,6 @@ class FaultyStore final : public MappingStore {
     if (applies) CHECK(store_->put_if(record, expected).ok());
     return put_error;
   }
-  Result<Page> scan(const Cursor& cursor, std::size_t limit, Nanos now) override {
-    return store_->scan(cursor, limit, now);
-  }
-  Result<Page> scan_cell(std::string_view cell, const Cursor& cursor, std::size_t limit,
-                         Nanos now) override {
-    return store_->scan_cell(cell, cursor, limit, now);
-  }
-  Result<Page> changes(const Cursor& cursor, std::size_t limit) override {
-    return store_->changes(cursor, limit);
-  }
-  Result<std::size_t> purge(Nanos before, std::size_t limit) override {
-    return store_->purge(before, limit);
-  }
-
- private:
-  std::unique_ptr<MappingStore> store_ = make_memory_store();
 };
 
 TEST_CASE("assign: a new key gets the proposed cell, at epoch 1 and revision 1") {

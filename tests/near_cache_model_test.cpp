@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "forwarding_store.hpp"
 #include "store_records.hpp"
 #include "stores/memory_store.hpp"
 #include "stores/near_cache.hpp"
@@ -130,12 +131,11 @@ std::uint64_t number_of(const MappingRecord& record) {
 }
 
 // The authority, whose calls are made of steps.
-class SteppedStore final : public MappingStore {
+class SteppedStore final : public testing::ForwardingStore {
  public:
   bool fails = false;          // questions
   bool loses_replies = false;  // of puts
 
-  StoreCapabilities capabilities() const noexcept override { return store_->capabilities(); }
   Lookup get(std::string_view key, Nanos now) override {
     Stage::stop();
     Lookup found = store_->get(key, now);
@@ -152,26 +152,12 @@ class SteppedStore final : public MappingStore {
     Stage::stop();
     return written;
   }
-  Result<Page> scan(const Cursor& cursor, std::size_t limit, Nanos now) override {
-    return store_->scan(cursor, limit, now);
-  }
-  Result<Page> scan_cell(std::string_view cell, const Cursor& cursor, std::size_t limit,
-                         Nanos now) override {
-    return store_->scan_cell(cell, cursor, limit, now);
-  }
-  Result<Page> changes(const Cursor& cursor, std::size_t limit) override {
-    return store_->changes(cursor, limit);
-  }
-  Result<std::size_t> purge(Nanos before, std::size_t limit) override {
-    return store_->purge(before, limit);
-  }
 
   std::uint64_t newest() const { return newest_; }
   // What the last put of this thread found or left.
   static thread_local std::uint64_t left_behind;
 
  private:
-  const std::unique_ptr<MappingStore> store_ = make_memory_store();
   std::atomic<std::uint64_t> newest_{0};
 };
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "child_process.hpp"
+#include "forwarding_store.hpp"
 #include "store_records.hpp"
 #include "stores/memory_store.hpp"
 #include "stores/near_cache.hpp"
@@ -28,7 +29,7 @@ constexpr Nanos kTtl = 300 * kSecond;
 constexpr Nanos kStillFresh = kTtl - kTtl / 8;  // whatever the key's jitter
 
 // Counts questions, fails when told, and lets those who ask wait at a gate.
-class ToldStore final : public MappingStore {
+class ToldStore final : public testing::ForwardingStore {
  public:
   std::atomic<int> questions{0};
   std::atomic<bool> fails{false};
@@ -44,7 +45,6 @@ class ToldStore final : public MappingStore {
     opened_.notify_all();
   }
 
-  StoreCapabilities capabilities() const noexcept override { return store_->capabilities(); }
   Lookup get(std::string_view key, Nanos now) override {
     ++questions;
     if (inside) inside(key);
@@ -57,25 +57,8 @@ class ToldStore final : public MappingStore {
     failed.error = Error(ErrorCode::kUnavailable, "the store is away");
     return failed;
   }
-  Result<std::uint64_t> put_if(const MappingRecord& record, std::uint64_t expected) override {
-    return store_->put_if(record, expected);
-  }
-  Result<Page> scan(const Cursor& cursor, std::size_t limit, Nanos now) override {
-    return store_->scan(cursor, limit, now);
-  }
-  Result<Page> scan_cell(std::string_view cell, const Cursor& cursor, std::size_t limit,
-                         Nanos now) override {
-    return store_->scan_cell(cell, cursor, limit, now);
-  }
-  Result<Page> changes(const Cursor& cursor, std::size_t limit) override {
-    return store_->changes(cursor, limit);
-  }
-  Result<std::size_t> purge(Nanos before, std::size_t limit) override {
-    return store_->purge(before, limit);
-  }
 
  private:
-  const std::unique_ptr<MappingStore> store_ = make_memory_store();
   std::mutex mutex_;
   std::condition_variable opened_;
   bool open_ = true;

@@ -8,6 +8,7 @@
 #include "child_process.hpp"
 #include "control/mutate.hpp"
 #include "control/restore.hpp"
+#include "forwarding_store.hpp"
 #include "mapping_file_fixtures.hpp"
 #include "routing_fixture.hpp"
 #include "store_records.hpp"
@@ -24,7 +25,7 @@ constexpr Nanos kAt = 1'700'000'000 * kSecond;
 void ignore(std::uint64_t) {}
 
 // A store that can be away, or without a feed, or another.
-class Switched final : public MappingStore {
+class Switched final : public testing::ForwardingStore {
  public:
   StoreCapabilities capabilities() const noexcept override {
     StoreCapabilities can = store->capabilities();
@@ -43,16 +44,9 @@ class Switched final : public MappingStore {
     if (away) return gone();
     return store->scan(cursor, limit, now);
   }
-  Result<Page> scan_cell(std::string_view cell, const Cursor& cursor, std::size_t limit,
-                         Nanos now) override {
-    return store->scan_cell(cell, cursor, limit, now);
-  }
   Result<Page> changes(const Cursor& cursor, std::size_t limit) override {
     if (away || (fails_after != 0 && --fails_after == 0)) return gone();
     return store->changes(cursor, std::min(limit, page));
-  }
-  Result<std::size_t> purge(Nanos before, std::size_t limit) override {
-    return store->purge(before, limit);
   }
 
   void put(const std::string& key, const std::string& cell) {
@@ -70,7 +64,7 @@ class Switched final : public MappingStore {
     must(store->put_if(next, before.record.revision));
   }
 
-  std::unique_ptr<MappingStore> store = make_memory_store();
+  std::unique_ptr<MappingStore>& store = store_;
   bool away = false;
   bool has_feed = true;
   int fails_after = 0;

@@ -1,18 +1,16 @@
 // An HTTP server that misbehaves as told, in this process.
 #pragma once
 
-#include <netinet/in.h>
-#include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <cstdlib>
 #include <functional>
 #include <string>
-#include <thread>
-#include <vector>
+#include <string_view>
+#include <utility>
+
+#include "fake_listener.hpp"
 
 namespace cellroute::testing {
 
@@ -23,12 +21,8 @@ struct FakeRequest {
   std::string body;
 };
 
-// A request to the bytes that answer it. kHangUp closes the connection, kHalfClose sends no more
-// but keeps it, kDrip begins a reply that goes on bit by bit, and an empty answer is none.
+// A request to the bytes that answer it, or kHangUp, kHalfClose, kDrip.
 using FakeAnswer = std::function<std::string(const FakeRequest& request)>;
-inline const std::string kHangUp = "hang up";
-inline const std::string kHalfClose = "half close";
-inline const std::string kDrip = "drip";
 
 inline std::string http_reply(int status, const std::string& body,
                               const std::string& headers = "") {
@@ -36,65 +30,19 @@ inline std::string http_reply(int status, const std::string& body,
          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
-// Listens on a port of this host; `answer` is called by a thread of its own, in which no assertion
-// of the test framework may be used.
-class FakeHttp {
- public:
-  explicit FakeHttp(FakeAnswer answer) : answer_(std::move(answer)) {
-    listening_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* const any = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(listening_, any, size) != 0 || ::listen(listening_, 64) != 0 ||
-        ::getsockname(listening_, any, &size) != 0) {
-      std::abort();
-    }
-    address_ = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-    thread_ = std::thread([this] { serve(); });
-  }
-  ~FakeHttp() {
-    ending_ = true;
-    thread_.join();
-    for (const Client& client : clients_) ::close(client.socket);
-    ::close(listening_);
-  }
-  FakeHttp(const FakeHttp&) = delete;
-  FakeHttp& operator=(const FakeHttp&) = delete;
+struct FakeHttpClient : FakeClient {
+  std::string bytes;
+};
 
-  const std::string& address() const { return address_; }
-  int connections() const { return connections_; }
+// `answer` is called by a thread of its own, in which no assertion of the test framework may be
+// used.
+class FakeHttp final : public FakeListener<FakeHttpClient> {
+ public:
+  explicit FakeHttp(FakeAnswer answer) : FakeListener(" "), answer_(std::move(answer)) { start(); }
+  ~FakeHttp() { stop(); }
 
  private:
-  struct Client {
-    int socket;
-    std::string bytes;
-    bool drips = false;
-  };
-
-  void serve() {
-    while (!ending_) {
-      std::vector<pollfd> polled = {{listening_, POLLIN, 0}};
-      for (const Client& client : clients_) polled.push_back({client.socket, POLLIN, 0});
-      const int ready = ::poll(polled.data(), polled.size(), 5);
-      for (const Client& client : clients_) {
-        if (client.drips) (void)::send(client.socket, " ", 1, MSG_NOSIGNAL);
-      }
-      if (ready <= 0) continue;
-      for (std::size_t i = clients_.size(); i > 0; --i) {
-        if (polled[i].revents == 0 || read_from(clients_[i - 1])) continue;
-        ::close(clients_[i - 1].socket);
-        clients_.erase(clients_.begin() + static_cast<std::ptrdiff_t>(i - 1));
-      }
-      if (polled[0].revents == 0) continue;
-      ++connections_;
-      clients_.push_back({::accept4(listening_, nullptr, nullptr, SOCK_CLOEXEC), "", false});
-    }
-  }
-
-  // False where the connection is at its end.
-  bool read_from(Client& client) {
+  bool read_from(FakeHttpClient& client) override {
     std::array<char, 65'536> bytes;
     const ssize_t got = ::recv(client.socket, bytes.data(), bytes.size(), 0);
     if (got <= 0) return false;
@@ -115,7 +63,7 @@ class FakeHttp {
     }
   }
 
-  static bool reply(Client& client, const std::string& said) {
+  static bool reply(FakeHttpClient& client, const std::string& said) {
     if (said == kHangUp) return false;
     if (said == kHalfClose) {
       ::shutdown(client.socket, SHUT_WR);
@@ -153,12 +101,6 @@ class FakeHttp {
 
  private:
   const FakeAnswer answer_;
-  std::string address_;
-  int listening_ = -1;
-  std::atomic<bool> ending_{false};
-  std::atomic<int> connections_{0};
-  std::vector<Client> clients_;
-  std::thread thread_;
 };
 
 }  // namespace cellroute::testing

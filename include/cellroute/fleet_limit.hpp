@@ -6,20 +6,21 @@
 // more. So by leases no more than the limit is spent in any period, whatever fails; and besides, by
 // those routers that could not know, at most a share each.
 //
-// It stands beside route() and costs those nothing who have no such limit: a host takes first, and
-// gives back what route() then denies. take() reads no clock, takes no lock and asks nobody;
-// control/fleet_keeper.hpp brings leases from the store.
+// In step 7 of a decision they stand behind the key's other limits and before the cell's
+// (Guards::reserve_fleet_limits). A policy without them costs nothing for them. take() reads no
+// clock, takes no lock and asks nobody; control/fleet_keeper.hpp brings leases from the store.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "cellroute/decision.hpp"
 #include "cellroute/guard/lease.hpp"
 #include "cellroute/guard/limiter.hpp"
 #include "cellroute/lease_store.hpp"
@@ -28,7 +29,8 @@
 namespace cellroute {
 
 struct FleetOptions {
-  std::uint32_t routers = 1;     // that share a limit: processes, not threads; 1 to 65,536
+  std::uint32_t routers = 1;     // that share a limit, not threads; 1 to 65,536. Processes that
+                                 // share guards count as one
   std::uint32_t entries = 8192;  // keys at a time, a power of two up to 2^20; 1,088 bytes each
   Nanos lease = 2 * kSecond;     // how long one lasts; 500 ms to an hour. The store is asked four
                                  // times as often
@@ -44,25 +46,19 @@ struct FleetTaken {
   const LimitRule* rule = nullptr;  // the share's; null: nothing was counted
 };
 
-// A RATE_LIMITED decision for what was not admitted.
-inline Decision deny(const FleetTaken& taken) noexcept {
-  Decision decision;
-  decision.status = Status::kRateLimited;
-  decision.reason = Reason::kFleetLimit;
-  decision.retry_after = taken.retry_after;
-  return decision;
-}
-
 // Thread safety: take() and cancel() from any number of threads of one process. Fork: its leases
 // are the process's own; memory that children get zeroed (MADV_WIPEONFORK) leaves them their share.
 class FleetLimiter {
  public:
+  static constexpr std::uint32_t kMaxPlans = 4'096;  // of all generations
+
   // What the keeper asks the store for, of keys of one plan.
   struct PlanRule {
     std::uint64_t requests = 0;  // kMaxFleetRequests: unlimited
     std::uint64_t burst = 0;
     std::uint64_t most = 0;  // in one lease: the share, so that no router keeps all from the others
     bool free = false;       // nothing is counted
+    bool named = true;       // false: by an earlier generation alone
     LimitRule share;
   };
 
@@ -74,15 +70,36 @@ class FleetLimiter {
   }
 
   // `memory` is zero, aligned to 64 bytes, at least bytes(options.entries), and outlives this; so
-  // does the region of `shares`. kInvalidArgument: a bound is broken; the text says which.
+  // does the region of `shares`. Or it is what `before` has, the same limit in an earlier
+  // generation and with the same options: its keys keep their leases, and its plans their numbers.
+  // kInvalidArgument: a bound is broken; the text says which.
   static Result<FleetLimiter> create(std::span<std::byte> memory, FleetLimit limit,
-                                     const FleetOptions& options, const KeyLimiter& shares);
+                                     const FleetOptions& options, const KeyLimiter& shares,
+                                     const FleetLimiter* before = nullptr);
 
-  // The number of a plan for take(). kNotFound where the limit names neither it nor "".
+  // The same with memory of its own, or that of `before`. kResourceExhausted: there is none.
+  static Result<std::shared_ptr<const FleetLimiter>> make(FleetLimit limit,
+                                                          const FleetOptions& options,
+                                                          const KeyLimiter& shares,
+                                                          const FleetLimiter* before);
+
+  static Error check(const FleetOptions& options) {
+    if (options.routers < 1 || options.routers > 65'536) return bad("routers are 1 to 65,536");
+    if (options.lease < 500 * kMillisecond || options.lease > 3'600 * kSecond) {
+      return bad("a lease lasts from 500 ms to an hour");
+    }
+    if (bytes(options.entries) == 0) return bad("entries are a power of two from 8 to 2^20");
+    return {};
+  }
+
+  // The number of a plan for take(), the same in every generation. kNotFound where the limit names
+  // neither it nor "".
   Result<std::uint16_t> plan(std::string_view name) const {
-    std::uint32_t found = plans_.find(name);
-    if (found == NameIndex::kNone) found = plans_.find("");
-    if (found != NameIndex::kNone) return static_cast<std::uint16_t>(found);
+    for (const std::string_view wanted : {name, std::string_view()}) {
+      const std::uint32_t found = plans_.find(wanted);
+      if (found != NameIndex::kNone && rules_[found].named)
+        return static_cast<std::uint16_t>(found);
+    }
     return Error(ErrorCode::kNotFound, "fleet limit " + limit_.name + ": it names no such plan");
   }
 
@@ -104,14 +121,22 @@ class FleetLimiter {
   const PlanRule& rule(std::uint16_t plan) const noexcept { return rules_[plan]; }
   std::size_t plan_count() const noexcept { return rules_.size(); }
   Nanos beat() const noexcept { return options_.lease / 4; }
+  // Whether `other` is this limit in another generation.
+  bool same_table(const FleetLimiter& other) const noexcept {
+    return &table_.header() == &other.table_.header();
+  }
 
  private:
+  using Memory = std::unique_ptr<std::byte, decltype(&std::free)>;
+
   FleetLimiter(std::byte* memory, FleetLimit limit, const FleetOptions& options,
                const KeyLimiter& shares) noexcept
       : limit_(std::move(limit)),
         options_(options),
         shares_(shares),
         table_(memory, options.entries) {}
+
+  static Error bad(const char* why) { return invalid_argument(std::string("fleet limit: ") + why); }
 
   Error add_plan(const FleetPlan& plan);
   void take_share(std::uint64_t hash, const PlanRule& rule, Nanos now,
@@ -124,53 +149,86 @@ class FleetLimiter {
   FleetOptions options_;
   KeyLimiter shares_;
   guard::LeaseTable table_;
-  NameIndex plans_;
+  NameIndex plans_;  // of all generations
   std::vector<PlanRule> rules_;
+  std::shared_ptr<const Memory> own_;  // the table's, where it is not the caller's
 };
 
 inline Result<FleetLimiter> FleetLimiter::create(std::span<std::byte> memory, FleetLimit limit,
                                                  const FleetOptions& options,
-                                                 const KeyLimiter& shares) {
-  const auto bad = [](const char* why) {
-    return invalid_argument(std::string("fleet limit: ") + why);
-  };
+                                                 const KeyLimiter& shares,
+                                                 const FleetLimiter* before) {
   if (!fleet_name_ok(limit.name)) return bad("its name is not 1 to 64 letters, digits, - and _");
   if (limit.kind == FleetKind::kRate &&
       (limit.period < kMillisecond || limit.period > guard::kMaxPeriod)) {
     return bad("its period is not 1 ms to 366 days");
   }
-  if (limit.plans.empty() || limit.plans.size() > 4'096) return bad("it has not 1 to 4,096 plans");
-  if (options.routers < 1 || options.routers > 65'536) return bad("routers are 1 to 65,536");
-  if (options.lease < 500 * kMillisecond || options.lease > 3'600 * kSecond) {
-    return bad("a lease lasts from 500 ms to an hour");
-  }
-  if (bytes(options.entries) == 0) return bad("entries are a power of two from 8 to 2^20");
+  if (limit.plans.empty()) return bad("it has no plan");
+  if (Error error = check(options); !error.ok()) return error;
   if (memory.size() < bytes(options.entries) ||
       reinterpret_cast<std::uintptr_t>(memory.data()) % guard::kLine != 0) {
     return bad("its memory is too small, or not aligned to 64 bytes");
   }
   FleetLimiter made(memory.data(), std::move(limit), options, shares);
+  if (before != nullptr) {
+    made.plans_ = before->plans_;
+    made.rules_ = before->rules_;
+    for (PlanRule& rule : made.rules_) rule.named = false;
+  }
   for (const FleetPlan& plan : made.limit_.plans) {
     if (Error error = made.add_plan(plan); !error.ok()) return error;
   }
   return made;
 }
 
+inline Result<std::shared_ptr<const FleetLimiter>> FleetLimiter::make(FleetLimit limit,
+                                                                      const FleetOptions& options,
+                                                                      const KeyLimiter& shares,
+                                                                      const FleetLimiter* before) {
+  std::shared_ptr<const Memory> own = before != nullptr ? before->own_ : nullptr;
+  const std::size_t size = bytes(options.entries);
+  if (!own) {
+    own = std::make_shared<const Memory>(
+        static_cast<std::byte*>(std::calloc(1, size + guard::kLine)), &std::free);
+    if (*own == nullptr) {
+      return Error(ErrorCode::kResourceExhausted,
+                   "no memory for a fleet limit's " + std::to_string(size) + " bytes");
+    }
+  }
+  void* start = own->get();
+  std::size_t room = size + guard::kLine;
+  std::span<std::byte> memory{static_cast<std::byte*>(std::align(guard::kLine, size, start, room)),
+                              size};
+  Result<FleetLimiter> made = create(memory, std::move(limit), options, shares, before);
+  if (!made.ok()) return made.error();
+  made->own_ = std::move(own);
+  return std::make_shared<const FleetLimiter>(std::move(*made));
+}
+
 // A router's share is rounded down, so that all together are never above the limit.
 inline Error FleetLimiter::add_plan(const FleetPlan& plan) {
   constexpr Nanos kMonth = 31 * 86'400 * kSecond;
-  const auto number = static_cast<std::uint32_t>(rules_.size());
-  if (!plans_.add(plan.plan, number)) {
-    return invalid_argument("fleet limit: it names a plan twice");
+  std::uint32_t number = plans_.find(plan.plan);
+  if (number == NameIndex::kNone) {
+    number = static_cast<std::uint32_t>(rules_.size());
+    if (number == kMaxPlans) {
+      return Error(ErrorCode::kResourceExhausted,
+                   "fleet limit " + limit_.name + ": it has had 4,096 plans; give it another name");
+    }
+    plans_.add(plan.plan, number);
+    rules_.emplace_back();
+  } else if (rules_[number].named) {
+    return bad("it names a plan twice");
   }
   const bool monthly = limit_.kind == FleetKind::kMonthly;
-  PlanRule& rule = rules_.emplace_back();
+  PlanRule& rule = rules_[number];
+  rule = {};
   if (plan.unlimited) {
-    rule = {kMaxFleetRequests, 1, guard::kMaxLease, !monthly, guard::unlimited_rule()};
+    rule = {kMaxFleetRequests, 1, guard::kMaxLease, !monthly, true, guard::unlimited_rule()};
     return {};
   }
   if (plan.requests == 0 || plan.requests > kMaxFleetRequests || plan.burst > kMaxFleetRequests) {
-    return invalid_argument("fleet limit: requests are 1 to 2^52, and so is burst");
+    return bad("requests are 1 to 2^52, and so is burst");
   }
   rule.requests = plan.requests;
   rule.burst = plan.burst == 0 ? plan.requests : plan.burst;
@@ -187,6 +245,11 @@ inline Error FleetLimiter::add_plan(const FleetPlan& plan) {
   const auto stretched = guard::divide_up(routers, rule.requests);
   const auto longest = static_cast<std::uint64_t>(guard::kMaxPeriod / share.period);
   share.period *= static_cast<Nanos>(stretched < longest ? stretched : longest);
+  // What rounding made slower would come back too late where a burst's is at its bound.
+  const std::uint64_t interval =
+      guard::divide_up(static_cast<std::uint64_t>(share.period), share.requests);
+  const std::uint64_t most = static_cast<std::uint64_t>(guard::kMaxPeriod) / interval;
+  if (share.burst > most) share.burst = at_least_1(most);
   Result<LimitRule> made = compile_limit(share, 1);
   if (!made.ok()) return made.error();
   rule.share = *made;

@@ -27,7 +27,7 @@ class MemoryLeaseStore final : public LeaseStore {
       grants[i] = {};
       grants[i].error = forked.ok() ? stores::check_order(limit, orders[i], now) : forked;
       if (!grants[i].error.ok()) continue;
-      const Nanos at = std::max<Nanos>(clock_(), 0);
+      const Nanos at = std::max<Nanos>(clock_ ? clock_() : now, 0);
       if (limit.kind == FleetKind::kRate) {
         settle_rate(limit, orders[i], at, grants[i]);
       } else {

@@ -1,5 +1,5 @@
 // Routers that share a limit by leases: what they spend together, whatever fails.
-#include "control/fleet_keeper.hpp"
+#include "control/lease_keeper.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -77,7 +77,7 @@ struct Router {
   Memory memory;
   Result<FleetLimiter> made;
   Flaky store;
-  FleetKeeper keeper;
+  LeaseKeeper keeper;
   Nanos ahead;
 };
 
@@ -111,7 +111,7 @@ struct Shared {
   std::unique_ptr<LeaseStore> store = make_memory_lease_store([this] { return now; });
 };
 
-TEST_CASE("fleet keeper: a key that spends gets a lease, and what it spent before is charged") {
+TEST_CASE("lease keeper: a key that spends gets a lease, and what it spent before is charged") {
   Shared shared;
   Router router(monthly(32'000), options_for(10), *shared.store);
   CHECK(router.take("a", shared.now, 3, By::kShare) == 3);
@@ -120,7 +120,7 @@ TEST_CASE("fleet keeper: a key that spends gets a lease, and what it spent befor
   CHECK(router.take("a", shared.now, 30, By::kLease) == 24);
 }
 
-TEST_CASE("fleet keeper: usage is exact once a key rests") {
+TEST_CASE("lease keeper: usage is exact once a key rests") {
   Shared shared;
   Router router(monthly(32'000), options_for(10), *shared.store);
   std::uint64_t spent = 0;
@@ -139,7 +139,7 @@ TEST_CASE("fleet keeper: usage is exact once a key rests") {
   CHECK(page.usages[0].used == spent);
 }
 
-TEST_CASE("fleet keeper: a router that ends gives all back") {
+TEST_CASE("lease keeper: a router that ends gives all back") {
   Shared shared;
   Router router(monthly(32'000), options_for(10), *shared.store);
   CHECK(router.take("a", shared.now, 5, By::kShare) == 5);
@@ -152,7 +152,7 @@ TEST_CASE("fleet keeper: a router that ends gives all back") {
   CHECK(shared.used("b") == 2);
 }
 
-TEST_CASE("fleet keeper: what a dead router held is spent") {
+TEST_CASE("lease keeper: what a dead router held is spent") {
   Shared shared;
   {
     Router router(monthly(32'000), options_for(10), *shared.store);
@@ -162,7 +162,7 @@ TEST_CASE("fleet keeper: what a dead router held is spent") {
   CHECK(shared.used("a") == 5 + 40);
 }
 
-TEST_CASE("fleet keeper: a used up month is refused until the next one begins") {
+TEST_CASE("lease keeper: a used up month is refused until the next one begins") {
   // 2024-02-29, 20 s before its end.
   Shared shared(1'709'251'180 * kSecond);
   Router router(monthly(100), options_for(1), *shared.store);
@@ -192,7 +192,7 @@ TEST_CASE("fleet keeper: a used up month is refused until the next one begins") 
 }
 
 TEST_CASE(
-    "fleet keeper: while the store is away keys have their share, and leases when it is back") {
+    "lease keeper: while the store is away keys have their share, and leases when it is back") {
   Shared shared;
   Router router(rate(100, 10 * kSecond), options_for(5), *shared.store);
   router.take("a", shared.now);
@@ -225,7 +225,7 @@ TEST_CASE(
   CHECK(leased >= 60);  // five times its share
 }
 
-TEST_CASE("fleet keeper: a key that used up its month is not forgotten while it rests") {
+TEST_CASE("lease keeper: a key that used up its month is not forgotten while it rests") {
   Shared shared(1'707'523'200 * kSecond);  // 2024-02-10
   Router router(monthly(100), options_for(1), *shared.store);
   for (int beat = 0; beat < 20; ++beat) {
@@ -238,7 +238,7 @@ TEST_CASE("fleet keeper: a key that used up its month is not forgotten while it 
   CHECK(router.take("a", shared.now) == By::kNothing);
 }
 
-TEST_CASE("fleet keeper: tokens of a month that is over go back to it where the clock is slow") {
+TEST_CASE("lease keeper: tokens of a month that is over go back to it where the clock is slow") {
   Shared shared(1'709'251'199 * kSecond);  // a second before March 2024
   Router router(monthly(32'000), options_for(1), *shared.store);
   CHECK(router.take("a", shared.now, 10, By::kShare) == 10);
@@ -253,7 +253,7 @@ TEST_CASE("fleet keeper: tokens of a month that is over go back to it where the 
   CHECK(shared.used("a") == 5);
 }
 
-TEST_CASE("fleet keeper: what is spent while the store is away is charged when it is back") {
+TEST_CASE("lease keeper: what is spent while the store is away is charged when it is back") {
   Shared shared;
   Router router(monthly(32'000), options_for(1), *shared.store);
   router.store.deaf = true;
@@ -269,7 +269,7 @@ TEST_CASE("fleet keeper: what is spent while the store is away is charged when i
   CHECK(shared.used("a") == static_cast<std::uint64_t>(spent));
 }
 
-TEST_CASE("fleet keeper: a lost reply grants nothing, and never lowers what is used") {
+TEST_CASE("lease keeper: a lost reply grants nothing, and never lowers what is used") {
   Shared shared;
   Router router(monthly(32'000), options_for(1), *shared.store);
   std::uint64_t spent = 0;
@@ -286,7 +286,7 @@ TEST_CASE("fleet keeper: a lost reply grants nothing, and never lowers what is u
   CHECK(spent > 2'000);
 }
 
-TEST_CASE("fleet keeper: a router that slept longer than its lease spends nothing of it") {
+TEST_CASE("lease keeper: a router that slept longer than its lease spends nothing of it") {
   Shared shared;
   Router sleeper(rate(100, 60 * kSecond), options_for(2), *shared.store);
   sleeper.take("a", shared.now, 10, By::kShare);
@@ -306,7 +306,7 @@ TEST_CASE("fleet keeper: a router that slept longer than its lease spends nothin
   CHECK(leased >= 45);  // near what is left of the limit
 }
 
-TEST_CASE("fleet keeper: where the clock stepped back all leases are given back") {
+TEST_CASE("lease keeper: where the clock stepped back all leases are given back") {
   Shared shared;
   Router router(monthly(32'000), options_for(10), *shared.store);
   router.take("a", shared.now, 10, By::kShare);
@@ -321,7 +321,7 @@ TEST_CASE("fleet keeper: where the clock stepped back all leases are given back"
   CHECK(shared.used("a") == 11);
 }
 
-TEST_CASE("fleet keeper: no router keeps a limit from the others") {
+TEST_CASE("lease keeper: no router keeps a limit from the others") {
   Shared shared;
   Router greedy(monthly(1'000), options_for(4), *shared.store);
   Router modest(monthly(1'000), options_for(4), *shared.store);
@@ -336,7 +336,7 @@ TEST_CASE("fleet keeper: no router keeps a limit from the others") {
 
 // Routers with clocks of their own, stores that fail, loads that come and go: by leases never more
 // than the limit in any month of the store's, and besides no more than each router's share.
-TEST_CASE("fleet keeper: many routers together spend no more than the limit, whatever fails") {
+TEST_CASE("lease keeper: many routers together spend no more than the limit, whatever fails") {
   constexpr std::uint32_t kRouters = 5;
   constexpr std::uint64_t kLimit = 6'400;
   std::uint64_t leased_in_all = 0;
@@ -392,7 +392,7 @@ TEST_CASE("fleet keeper: many routers together spend no more than the limit, wha
   CHECK(leased_in_all > 60 * kLimit);
 }
 
-TEST_CASE("fleet keeper: while nothing fails usage is exact, among routers and over months' ends") {
+TEST_CASE("lease keeper: while nothing fails usage is exact, among routers and over months' ends") {
   constexpr std::uint32_t kRouters = 4;
   Shared shared(1'709'251'200 * kSecond - 20 * kSecond);
   std::vector<std::unique_ptr<Router>> routers;
@@ -424,7 +424,7 @@ TEST_CASE("fleet keeper: while nothing fails usage is exact, among routers and o
 // A lease is spent at most its length after it was granted, so a period's worth of it may come on
 // top of what came before by no more than that length brings.
 TEST_CASE(
-    "fleet keeper: of a rate no period sees more by leases than it and a lease's time bring") {
+    "lease keeper: of a rate no period sees more by leases than it and a lease's time bring") {
   constexpr std::uint32_t kRouters = 4;
   constexpr std::uint64_t kRequests = 300;
   constexpr Nanos kPeriod = 10 * kSecond;
@@ -458,7 +458,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("fleet keeper: a child of fork gets no lease") {
+TEST_CASE("lease keeper: a child of fork gets no lease") {
   Shared shared;
   Router router(monthly(32'000), options_for(10), *shared.store);
   const int code = guard_test::in_child([&] {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "flaky_leases.hpp"
 #include "guard_memory.hpp"
 #include "stores/memory_lease_store.hpp"
 
@@ -19,37 +20,6 @@ namespace {
 using guard_test::kStart;
 using guard_test::Memory;
 using guard_test::Room;
-
-// A store that may not answer: before it does anything, or after it did all.
-class Flaky final : public LeaseStore {
- public:
-  explicit Flaky(LeaseStore& store) : store_(store) {}
-
-  void settle(const FleetLimit& limit, std::span<const LeaseOrder> orders, Nanos now,
-              std::span<LeaseGrant> grants) override {
-    ++calls;
-    if (!deaf) store_.settle(limit, orders, now, grants);
-    if (!deaf && !mute) return;
-    for (LeaseGrant& grant : grants) {
-      grant = {};
-      grant.error = Error(ErrorCode::kUnavailable, "no answer");
-    }
-  }
-  Result<std::uint64_t> usage(std::string_view limit, std::string_view key, Month month) override {
-    return store_.usage(limit, key, month);
-  }
-  Result<UsagePage> usages(std::string_view name, Month month, const Cursor& cursor,
-                           std::size_t limit) override {
-    return store_.usages(name, month, cursor, limit);
-  }
-
-  bool deaf = false;
-  bool mute = false;
-  int calls = 0;
-
- private:
-  LeaseStore& store_;
-};
 
 // What one request was admitted by.
 enum class By : std::uint8_t { kNothing, kLease, kShare };

@@ -1,4 +1,4 @@
-"""capi/cellroute_net.h in ctypes: stores behind a network, in a library of its own.
+"""capi/cellroute_net.h in ctypes: mapping and lease stores behind a network, in a library of its own.
 
 It is loaded with the first such store, and needs the system's client libraries.
 """
@@ -29,16 +29,21 @@ def is_net(url: str) -> bool:
 
 def open_store(url: bytes, open_existing: bool, timeout_ns: int) -> Handle:
     options = NetOptions(open_existing=open_existing, timeout_ns=timeout_ns)
-    return made(_store_open(), lib.store_destroy, view_of(url), options)
+    return made(_function("store_open"), lib.store_destroy, view_of(url), options)
+
+
+def open_leases(url: bytes, timeout_ns: int) -> Handle:
+    options = NetOptions(timeout_ns=timeout_ns)
+    return made(_function("lease_store_open"), lib.lease_store_destroy, view_of(url), options)
 
 
 @functools.cache
-def _store_open() -> Any:
+def _function(name: str) -> Any:
     """Beside libcellroute.so, unless it is named: the two are of one release."""
     beside = os.path.join(os.path.dirname(lib.path), NAME)
     path = os.environ.get("CELLROUTE_NET_LIBRARY") or (beside if os.path.exists(beside) else NAME)
     try:
-        function = ctypes.CDLL(path).cellroute_net_store_open
+        function = getattr(ctypes.CDLL(path), f"cellroute_net_{name}")
     except (OSError, AttributeError) as error:
         raise LibraryError(
             f"cellroute: the library for stores behind a network cannot be loaded: {error}. Install "

@@ -232,6 +232,11 @@ inline Error FleetLimiter::add_plan(const FleetPlan& plan) {
   }
   rule.requests = plan.requests;
   rule.burst = plan.burst == 0 ? plan.requests : plan.burst;
+  __extension__ using Wide = unsigned __int128;
+  if (!monthly && static_cast<Wide>(limit_.period) * rule.burst / rule.requests >
+                      static_cast<Wide>(guard::kMaxPeriod)) {
+    return bad("a burst takes more than 366 days to come back");
+  }
   const std::uint64_t routers = options_.routers;
   const auto at_least_1 = [](std::uint64_t n) { return n == 0 ? 1 : n; };
   rule.most = at_least_1((monthly ? rule.requests : rule.burst) / routers);
@@ -245,7 +250,7 @@ inline Error FleetLimiter::add_plan(const FleetPlan& plan) {
   const auto stretched = guard::divide_up(routers, rule.requests);
   const auto longest = static_cast<std::uint64_t>(guard::kMaxPeriod / share.period);
   share.period *= static_cast<Nanos>(stretched < longest ? stretched : longest);
-  // What rounding made slower would come back too late where a burst's is at its bound.
+  // Rounded down, the share is slower, so that its burst may come back beyond the bound.
   const std::uint64_t interval =
       guard::divide_up(static_cast<std::uint64_t>(share.period), share.requests);
   const std::uint64_t most = static_cast<std::uint64_t>(guard::kMaxPeriod) / interval;

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+import subprocess
 import time
 
 import pytest
@@ -60,9 +63,43 @@ def test_a_real_redis_counts(redis_url: str) -> None:  # noqa: F811
     assert not keeper.away
     assert served(router, "tenant", 20, now) == 20
     assert keeper.release(now_ns=now)
-    month = time.strftime("%Y-%m", time.gmtime())
-    assert LeaseStore(redis_url).usage("tenant", month) in (30, 10, 20, 0)  # unless it turned
-    assert sum(usage.used for usage in store.usages(month)) == store.usage("tenant", month)
+    month = time.strftime("%Y-%m", time.gmtime(now // SECOND))
+    if time.strftime("%Y-%m", time.gmtime()) == month:  # it may turn meanwhile
+        assert LeaseStore(redis_url).usage("tenant", month) == 30
+        assert list(store.usages(month)) == [Usage(b"tenant", 30)]
+        assert report(redis_url, month, []) == (0, '{"key":"tenant","used":30}\n', "1 key used 30\n")
+
+
+def report(url: str, month: str, more: list[str]) -> tuple[int, str, str]:
+    ran = subprocess.run(
+        [os.environ["CELLROUTE_COMMAND"], "report", "usage", "--leases", url, "--month", month, *more],
+        capture_output=True, text=True, timeout=60)
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def test_the_command_reports_a_month(redis_url: str, tmp_path: pathlib.Path) -> None:  # noqa: F811
+    store, router = LeaseStore(redis_url), Router(two_cells(policy=POLICY))
+    keeper, now = FleetKeeper(router, store), time.time_ns()
+    for key, count in (("a", 3), (b"\xff", 1_234), ("z", 7)):
+        profile = router.profile(plan="enterprise")
+        assert all(router.route(key, profile, now_ns=now).ok for _ in range(count))
+    assert keeper.release(now_ns=now)
+    month = time.strftime("%Y-%m", time.gmtime(now // SECOND))
+    if time.strftime("%Y-%m", time.gmtime()) != month:
+        return
+    mappings = cellroute.Store.open(f"lmdb:{tmp_path}/mappings")
+    mappings.put(
+        cellroute.Record(key=b"z", cell="a", profile=cellroute.PinnedProfile(plan="enterprise")), expected=0)
+    code, lines, summary = report(redis_url, month, ["--mappings", f"lmdb:{tmp_path}/mappings"])
+    assert (code, summary) == (0, "3 keys used 1,244\n")
+    assert sorted(lines.splitlines()) == [
+        '{"key":"a","plan":null,"used":3}', '{"key":"z","plan":"enterprise","used":7}',
+        '{"key_base64":"/w==","plan":null,"used":1234}']
+    code, lines, _ = report(redis_url, month, ["--format", "text", "a", "nobody"])
+    assert lines.splitlines() == ["                   3  a", "                   0  nobody"]
+    assert report(redis_url, "2027-13", [])[0] == 2
+    assert report("redis+unix:///nobody/there", month, [])[:2] == (2, "")
+    assert "--month 2026: write it as 2026-11" in report(redis_url, "2026", [])[2]
 
 
 def test_without_a_store_keys_have_their_share() -> None:

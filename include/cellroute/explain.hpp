@@ -239,7 +239,7 @@ class Explaining {
     for (const KeyLimit* const limit : snapshot_.guards().limits(choice_.plan)) {
       if (limit->by != CountedBy::kFleet) continue;
       const FleetLimiter& limiter = *limit->rule.fleet;
-      const FleetLimiter::PlanRule& rule = limiter.rule(limit->rule.fleet_plan);
+      const FleetRule& rule = limiter.rule(limit->rule.fleet_plan);
       const bool monthly = limiter.limit().kind == FleetKind::kMonthly;
       std::string text = limiter.limit().name + ": ";
       if (rule.free) {

@@ -21,20 +21,13 @@
 #include <utility>
 #include <vector>
 
+#include "cellroute/guard/fleet_rule.hpp"
 #include "cellroute/guard/lease.hpp"
 #include "cellroute/guard/limiter.hpp"
 #include "cellroute/lease_store.hpp"
 #include "cellroute/names.hpp"
 
 namespace cellroute {
-
-struct FleetOptions {
-  std::uint32_t routers = 1;     // that share a limit, not threads; 1 to 65,536. Processes that
-                                 // share guards count as one
-  std::uint32_t entries = 8192;  // keys at a time, a power of two up to 2^20; 1,088 bytes each
-  Nanos lease = 2 * kSecond;     // how long one lasts; 500 ms to an hour. The store is asked four
-                                 // times as often
-};
 
 // What take() said, and how to give it back. Thread safety: a plain value.
 struct FleetTaken {
@@ -51,16 +44,6 @@ struct FleetTaken {
 class FleetLimiter {
  public:
   static constexpr std::uint32_t kMaxPlans = 4'096;  // of all generations
-
-  // What the keeper asks the store for, of keys of one plan.
-  struct PlanRule {
-    std::uint64_t requests = 0;  // kMaxFleetRequests: unlimited
-    std::uint64_t burst = 0;
-    std::uint64_t most = 0;  // in one lease: the share, so that no router keeps all from the others
-    bool free = false;       // nothing is counted
-    bool named = true;       // false: by an earlier generation alone
-    LimitRule share;
-  };
 
   // 0 where `entries` is out of its bounds.
   static std::size_t bytes(std::uint32_t entries) noexcept {
@@ -118,7 +101,7 @@ class FleetLimiter {
   const FleetLimit& limit() const noexcept { return limit_; }
   const FleetOptions& options() const noexcept { return options_; }
   const guard::LeaseTable& table() const noexcept { return table_; }
-  const PlanRule& rule(std::uint16_t plan) const noexcept { return rules_[plan]; }
+  const FleetRule& rule(std::uint16_t plan) const noexcept { return rules_[plan]; }
   std::size_t plan_count() const noexcept { return rules_.size(); }
   Nanos beat() const noexcept { return options_.lease / 4; }
   // Whether `other` is this limit in another generation.
@@ -139,7 +122,7 @@ class FleetLimiter {
   static Error bad(const char* why) { return invalid_argument(std::string("fleet limit: ") + why); }
 
   Error add_plan(const FleetPlan& plan);
-  void take_share(std::uint64_t hash, const PlanRule& rule, Nanos now,
+  void take_share(std::uint64_t hash, const FleetRule& rule, Nanos now,
                   FleetTaken& taken) const noexcept;
   guard::Word& unleased(const FleetTaken& taken) const noexcept {
     return taken.entry != nullptr ? taken.entry->spent : table_.header().strangers;
@@ -150,7 +133,7 @@ class FleetLimiter {
   KeyLimiter shares_;
   guard::LeaseTable table_;
   NameIndex plans_;  // of all generations
-  std::vector<PlanRule> rules_;
+  std::vector<FleetRule> rules_;
   std::shared_ptr<const Memory> own_;  // the table's, where it is not the caller's
 };
 
@@ -173,7 +156,7 @@ inline Result<FleetLimiter> FleetLimiter::create(std::span<std::byte> memory, Fl
   if (before != nullptr) {
     made.plans_ = before->plans_;
     made.rules_ = before->rules_;
-    for (PlanRule& rule : made.rules_) rule.named = false;
+    for (FleetRule& rule : made.rules_) rule.named = false;
   }
   for (const FleetPlan& plan : made.limit_.plans) {
     if (Error error = made.add_plan(plan); !error.ok()) return error;
@@ -205,9 +188,7 @@ inline Result<std::shared_ptr<const FleetLimiter>> FleetLimiter::make(FleetLimit
   return std::make_shared<const FleetLimiter>(std::move(*made));
 }
 
-// A router's share is rounded down, so that all together are never above the limit.
 inline Error FleetLimiter::add_plan(const FleetPlan& plan) {
-  constexpr Nanos kMonth = 31 * 86'400 * kSecond;
   std::uint32_t number = plans_.find(plan.plan);
   if (number == NameIndex::kNone) {
     number = static_cast<std::uint32_t>(rules_.size());
@@ -220,44 +201,9 @@ inline Error FleetLimiter::add_plan(const FleetPlan& plan) {
   } else if (rules_[number].named) {
     return bad("it names a plan twice");
   }
-  const bool monthly = limit_.kind == FleetKind::kMonthly;
-  PlanRule& rule = rules_[number];
-  rule = {};
-  if (plan.unlimited) {
-    rule = {kMaxFleetRequests, 1, guard::kMaxLease, !monthly, true, guard::unlimited_rule()};
-    return {};
-  }
-  if (plan.requests == 0 || plan.requests > kMaxFleetRequests || plan.burst > kMaxFleetRequests) {
-    return bad("requests are 1 to 2^52, and so is burst");
-  }
-  rule.requests = plan.requests;
-  rule.burst = plan.burst == 0 ? plan.requests : plan.burst;
-  __extension__ using Wide = unsigned __int128;
-  if (!monthly && static_cast<Wide>(limit_.period) * rule.burst / rule.requests >
-                      static_cast<Wide>(guard::kMaxPeriod)) {
-    return bad("a burst takes more than 366 days to come back");
-  }
-  const std::uint64_t routers = options_.routers;
-  const auto at_least_1 = [](std::uint64_t n) { return n == 0 ? 1 : n; };
-  rule.most = at_least_1((monthly ? rule.requests : rule.burst) / routers);
-  if (rule.most > guard::kMaxLease) rule.most = guard::kMaxLease;
-  Limit share;
-  share.plan = "fleet " + limit_.name + " " + plan.plan;  // other limits' buckets are others
-  share.requests = at_least_1(rule.requests / routers);
-  // Of a month about a day's at once, since a router that starts anew begins anew.
-  share.burst = at_least_1(monthly ? share.requests / 32 : rule.burst / routers);
-  share.period = monthly ? kMonth : limit_.period;
-  const auto stretched = guard::divide_up(routers, rule.requests);
-  const auto longest = static_cast<std::uint64_t>(guard::kMaxPeriod / share.period);
-  share.period *= static_cast<Nanos>(stretched < longest ? stretched : longest);
-  // Rounded down, the share is slower, so that its burst may come back beyond the bound.
-  const std::uint64_t interval =
-      guard::divide_up(static_cast<std::uint64_t>(share.period), share.requests);
-  const std::uint64_t most = static_cast<std::uint64_t>(guard::kMaxPeriod) / interval;
-  if (share.burst > most) share.burst = at_least_1(most);
-  Result<LimitRule> made = compile_limit(share, 1);
+  Result<FleetRule> made = compile_fleet_rule(limit_, plan, options_.routers);
   if (!made.ok()) return made.error();
-  rule.share = *made;
+  rules_[number] = *made;
   return {};
 }
 
@@ -265,7 +211,7 @@ inline FleetTaken FleetLimiter::take(std::string_view key, std::uint16_t plan,
                                      Nanos now) const noexcept {
   FleetTaken taken;
   if (plan >= rules_.size() || !key_length_ok(key)) return taken;
-  const PlanRule& rule = rules_[plan];
+  const FleetRule& rule = rules_[plan];
   if (rule.free) {
     taken.admitted = true;
     return taken;
@@ -291,7 +237,7 @@ inline FleetTaken FleetLimiter::take(std::string_view key, std::uint16_t plan,
   return taken;
 }
 
-CELLROUTE_COLD inline void FleetLimiter::take_share(std::uint64_t hash, const PlanRule& rule,
+CELLROUTE_COLD inline void FleetLimiter::take_share(std::uint64_t hash, const FleetRule& rule,
                                                     Nanos now, FleetTaken& taken) const noexcept {
   const std::uint64_t closed =
       taken.entry == nullptr ? 0 : taken.entry->closed.load(std::memory_order_relaxed);

@@ -122,7 +122,7 @@ bool LeaseKeeper::try_free(std::size_t i, Nanos now) noexcept {
 }
 
 LeaseOrder LeaseKeeper::order_of(std::size_t i, std::uint64_t about) const noexcept {
-  const FleetLimiter::PlanRule& rule = limiter_->rule(guard::plan_of(about));
+  const FleetRule& rule = limiter_->rule(guard::plan_of(about));
   LeaseOrder order;
   order.key = limiter_->table().key(i, about);
   order.requests = rule.requests;
@@ -140,7 +140,7 @@ void LeaseKeeper::gather(Nanos now) {
     if (about == 0) continue;
     Held& held = held_[i];
     LeaseOrder order = order_of(i, about);
-    const FleetLimiter::PlanRule& rule = limiter_->rule(guard::plan_of(about));
+    const FleetRule& rule = limiter_->rule(guard::plan_of(about));
     if (held.idle >= kIdleBeats || rule.free || !rule.named) {
       close(i);
       if (held.accounts[0].sum == 0) {

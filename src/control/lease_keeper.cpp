@@ -144,14 +144,13 @@ void LeaseKeeper::gather(Nanos now) {
     if (held.idle >= kIdleBeats || rule.free || !rule.named) {
       close(i);
       if (held.accounts[0].sum == 0) {
-        try_free(i, now);
+        if (held.idle >= kIdleBeats) try_free(i, now);
         continue;
       }
     } else {
-      const std::uint64_t most = rule.most;
-      const std::uint64_t target = held.spends < most / kBeatsHeld
+      const std::uint64_t target = held.spends < rule.most / kBeatsHeld
                                        ? std::max<std::uint64_t>(held.spends * kBeatsHeld, 1)
-                                       : most;
+                                       : rule.most;
       const Nanos soon = add_time(now, limiter_->options().lease / 2);
       if (held.left < target) order.wanted = target - held.left;
       if (held.left > target / 2) order.wanted = 0;

@@ -4,6 +4,7 @@
 #include <array>
 #include <initializer_list>
 #include <limits>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -143,7 +144,7 @@ class RedisStore final : public MappingStore {
                          Deadline deadline) {
     return run(partition, std::span(arguments.begin(), arguments.size()), repeatable, deadline);
   }
-  void get_batch(const RedisPartition& partition, std::span<const std::string_view> keys,
+  bool get_batch(const RedisPartition& partition, std::span<const std::string_view> keys,
                  std::span<const std::size_t> wanted, Nanos now, std::span<Lookup> out,
                  Deadline deadline);
   void put_batch(const RedisPartition& partition, std::span<const Outgoing> batch,
@@ -271,12 +272,26 @@ void RedisStore::get_many(std::span<const std::string_view> keys, Nanos now,
     if (!out[i].error.ok()) continue;
     wanted[net::redis_partition(keys[i], format_.partitions)].push_back(i);
   }
+  // Of a server that does not answer the batches come behind all others', so that it holds up its
+  // own keys alone.
+  std::vector<std::pair<const RedisPartition*, std::span<const std::size_t>>> later;
+  std::set<std::string> silent;
   each_batch(wanted, [&](const RedisPartition& partition, std::span<const std::size_t> batch) {
-    get_batch(partition, keys, batch, now, out, deadline);
+    const Deadline share = cluster_ ? deadline.within(deadline.left() / 4) : deadline;
+    const std::string server = cluster_ ? servers_.server_of(partition.slot()) : std::string();
+    if (!silent.contains(server)) {
+      if (get_batch(partition, keys, batch, now, out, share) || !cluster_) return;
+      silent.insert(server);
+    }
+    later.emplace_back(&partition, batch);
   });
+  for (const auto& [partition, batch] : later) {
+    get_batch(*partition, keys, batch, now, out, deadline);
+  }
 }
 
-void RedisStore::get_batch(const RedisPartition& partition, std::span<const std::string_view> keys,
+// False where no server answered in time.
+bool RedisStore::get_batch(const RedisPartition& partition, std::span<const std::string_view> keys,
                            std::span<const std::size_t> wanted, Nanos now, std::span<Lookup> out,
                            Deadline deadline) {
   std::vector<std::string_view> command = {"HMGET", partition.records()};
@@ -303,6 +318,7 @@ void RedisStore::get_batch(const RedisPartition& partition, std::span<const std:
       if (lookup.error.ok()) lookup.answer = lookup.record.answer(now);
     }
   }
+  return error.code() != ErrorCode::kUnavailable;
 }
 
 Result<std::uint64_t> RedisStore::put_if(const MappingRecord& record, std::uint64_t expected) {

@@ -124,6 +124,7 @@ class RedisStore final : public MappingStore {
   Result<Page> scan_cell(std::string_view cell, const Cursor& cursor, std::size_t limit,
                          Nanos now) override;
   Result<Page> changes(const Cursor& cursor, std::size_t limit) override;
+  Error renew_feed() override;
   Result<std::size_t> purge(Nanos before, std::size_t limit) override;
 
  private:
@@ -556,6 +557,32 @@ Result<Page> RedisStore::changes(const Cursor& cursor, std::size_t limit) {
   page.done = !full;
   page.next = net::make_feed_cursor(format_.store_id, place);
   return page;
+}
+
+// The partitions first: until `:format` says it too, whoever is not done refuses to write.
+Error RedisStore::renew_feed() {
+  if (Error error = fork_.check(); !error.ok()) return error;
+  const Deadline deadline = Deadline::after(timeout_);
+  const auto stored = stored_format(nullptr, deadline);
+  if (!stored.ok()) return stored.error();
+  if (stored->text() != format_.text()) return another_store();
+  net::RedisFormat fresh = format_;
+  if (Error error = stores::fill_random(&fresh.store_id, sizeof fresh.store_id); !error.ok()) {
+    return error;
+  }
+  const std::string id = std::to_string(fresh.store_id);
+  for (const RedisPartition& partition : partitions_) {
+    const auto reply = run(partition, {"renew", id}, true, deadline);
+    if (!reply.ok()) return reply.error();
+    if (!reply->is(Type::kInteger)) return net::error_of_reply(*reply, kFrom);
+  }
+  const std::string key = net::redis_format_key(prefix_);
+  const std::string text = fresh.text();
+  const std::string_view set[] = {"SET", key, text};
+  const auto reply =
+      servers_.call(net::redis_slot(key), {.arguments = set, .repeatable = true}, deadline);
+  if (!reply.ok()) return reply.error();
+  return reply->is(Type::kError) ? net::error_of_reply(*reply, kFrom) : Error();
 }
 
 Result<std::size_t> RedisStore::purge(Nanos before, std::size_t limit) {

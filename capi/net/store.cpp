@@ -6,6 +6,7 @@
 #include "entry.hpp"
 #include "net/dynamodb_store.hpp"
 #include "net/redis_store.hpp"
+#include "net/stores.hpp"
 #include "records.hpp"
 #include "structs.hpp"
 
@@ -63,8 +64,6 @@ std::int32_t scan(void* self, const cellroute_view* cursor, std::uint64_t limit,
   });
 }
 
-void release(void* self) { delete static_cast<MappingStore*>(self); }
-
 std::uint32_t capabilities_of(const MappingStore& store) noexcept {
   const StoreCapabilities can = store.capabilities();
   return (can.durable ? CELLROUTE_STORE_DURABLE : 0) |
@@ -90,6 +89,9 @@ std::int32_t read_options(const cellroute_net_options* from, StoreOptions& to) n
 }
 
 }  // namespace
+
+void release_net_store(void* self) { delete static_cast<MappingStore*>(self); }
+
 }  // namespace cellroute::capi
 
 namespace capi = cellroute::capi;
@@ -110,7 +112,7 @@ int32_t cellroute_net_store_open(cellroute_view url, const cellroute_net_options
     calls.get = capi::get;
     calls.put_if = capi::put_if;
     calls.scan = capi::scan;
-    calls.release = capi::release;
+    calls.release = capi::release_net_store;
     const std::int32_t code = cellroute_store_create(&calls, opened->get(), store, error);
     if (code == CELLROUTE_OK) (void)opened->release();  // the store of libcellroute has it now
     return code;

@@ -16,6 +16,7 @@ from ._abi import NO_CELL, lib as _lib
 from .assignment import Assignment, Mapping
 from .decision import Decision
 from .decisions import Decisions
+from .dynamodb import StreamChange, StreamResult, TableUsage, read_stream, table_usage
 from .errors import (
     BrokenStoreError, CellrouteError, ConflictError, CorruptError, ExhaustedError, ForkedError,
     InvalidArgumentError, LibraryError, NoMemoryError, NoSnapshotError, NotFoundError,
@@ -41,7 +42,7 @@ __all__ = [
     "CellrouteError", "ConflictError", "CorruptError", "Decision", "Decisions", "ExhaustedError", "ForkedError", "InvalidArgumentError",
     "Keys", "LibraryError", "Mapping", "MappingStore", "NO_CELL", "NoMemoryError", "NoSnapshotError",
     "NotFoundError", "Page", "Past", "PinnedProfile", "Profile", "REASONS", "Reason", "Record",
-    "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "Topology",
-    "UnavailableError", "UnknownNameError", "UnsupportedError", "library_path", "memory_size",
-    "pack_keys",
+    "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "StreamChange", "StreamResult",
+    "TableUsage", "Topology", "UnavailableError", "UnknownNameError", "UnsupportedError", "library_path",
+    "memory_size", "pack_keys", "read_stream", "table_usage",
 ]

@@ -350,6 +350,12 @@ CELLROUTE_API int32_t cellroute_store_create(const cellroute_store_calls* calls,
  * another store. Since 3. */
 CELLROUTE_API int32_t cellroute_store_refresh(cellroute_store* store, cellroute_error* error);
 
+/* Gives the `self` of a custom store that was made with `release`, or of a cached one over it: for
+ * functions that whoever made it adds for handles of its own. It lives as long as `store`.
+ * CELLROUTE_E_UNSUPPORTED: it is another store. Since 4. */
+CELLROUTE_API int32_t cellroute_store_self(const cellroute_store* store,
+                                           void (*release)(void* self), void** self);
+
 /* From inside one of a custom store's own calls it does nothing. */
 CELLROUTE_API void cellroute_store_destroy(cellroute_store* store);
 

@@ -36,8 +36,9 @@ typedef struct cellroute_net_options {
  * consistency=strong|eventual, write_region=NAME, index=NAME, target_index=NAME, prefix=TEXT,
  * profiles=TABLE, profiles_key_attribute=NAME, and key_attribute=NAME, cell_attribute=NAME and so
  * on for the names of attributes (src/net/dynamodb_format.md). Credentials are in the environment,
- * which no other thread may change meanwhile, or come from the container's endpoint. libcurl is
- * initialized for the process and stays so; it looks names up in a thread of its own.
+ * which no other thread may change meanwhile, or come from the container's endpoint; AWS_CA_BUNDLE
+ * names the file of the authorities to trust, if it is not the system's. libcurl is initialized for
+ * the process and stays so; it looks names up in a thread of its own.
  *
  * Destroy the store, and what is cached of it, with cellroute_store_destroy() before this library
  * is unloaded. `options` may be NULL. CELLROUTE_E_UNSUPPORTED: another store, TLS to Redis, or a
@@ -56,6 +57,78 @@ CELLROUTE_API int32_t cellroute_net_lease_store_open(cellroute_view url,
                                                      const cellroute_net_options* options,
                                                      cellroute_lease_store** store,
                                                      cellroute_error* error);
+
+/* ---- DynamoDB (since 4) ---- */
+
+#define CELLROUTE_DYNAMODB_TABLE_SIZE 256 /* a table's name has at most 255 bytes */
+
+/* What was asked of a table since the store was opened. */
+typedef struct cellroute_dynamodb_usage {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t calls;     /* requests sent, each attempt by itself */
+  uint64_t throttles; /* those refused because the table was asked too much */
+  uint64_t failures;  /* those without a sound reply */
+  double read_units;  /* capacity that DynamoDB says it took */
+  double write_units;
+  char table[CELLROUTE_DYNAMODB_TABLE_SIZE]; /* its name; NUL-terminated */
+} cellroute_dynamodb_usage;
+
+/* The usage of the store's index-th table, in the order of their names: that of the mappings, and
+ * that of the profiles if it has one. `store` may be a cached one over it. CELLROUTE_E_NOT_FOUND:
+ * behind the last; CELLROUTE_E_UNSUPPORTED: it is no store in DynamoDB; CELLROUTE_E_FORKED. */
+CELLROUTE_API int32_t cellroute_net_dynamodb_usage(const cellroute_store* store, uint32_t index,
+                                                   cellroute_dynamodb_usage* usage);
+
+/* A change that a table's stream tells. */
+typedef struct cellroute_stream_change {
+  uint32_t struct_size;
+  uint32_t expired; /* 1: DynamoDB removed it because its time to live was over */
+  cellroute_view key;
+  /* As it is now; what was removed is a tombstone, one revision above the last. NULL: the stream
+   * has no image of it, or the table of profiles has its profile, so the key must be read from the
+   * store (and cellroute_store_invalidate() be told of it). */
+  const cellroute_record* record;
+} cellroute_stream_change;
+
+/* Where changes go, one after another; what it is given lives for that call alone. A stream brings
+ * some twice, and a batch that failed all again, so an older record must not replace a newer one
+ * (cellroute_store_observe() keeps to that). A negative answer says that the change was not taken,
+ * and ends the reading. */
+typedef struct cellroute_stream_sink {
+  uint32_t struct_size;
+  uint32_t reserved; /* 0 */
+  void* self;
+  int32_t (*change)(void* self, const cellroute_stream_change* change);
+} cellroute_stream_sink;
+
+#define CELLROUTE_STREAM_NUMBER_SIZE 48
+#define CELLROUTE_STREAM_RESPONSE_SIZE 112
+
+/* How far an event was taken. */
+typedef struct cellroute_stream_result {
+  uint32_t struct_size;
+  int32_t failure;      /* of the first change that was not taken: the sink's answer, or
+                           CELLROUTE_E_CORRUPT or _INVALID_ARGUMENT for an item that is none;
+                           CELLROUTE_OK: all were */
+  uint64_t taken;       /* changes that the sink took */
+  uint64_t passed_over; /* of other keys' items, without a mapping, or seen before in the event */
+  /* The sequence number of the first that failed, or empty; NUL-terminated. */
+  char failed[CELLROUTE_STREAM_NUMBER_SIZE];
+  /* What the function returns, {"batchItemFailures":[...]}, so that Lambda brings what failed and
+   * all behind it again (the event source mapping's ReportBatchItemFailures); NUL-terminated. */
+  char response[CELLROUTE_STREAM_RESPONSE_SIZE];
+} cellroute_stream_result;
+
+/* Reads the event, {"Records": [...]}, that Lambda hands to a function on the stream of the table
+ * that `url` names: dynamodb://TABLE as above, whose options say what attributes are called. Nobody
+ * is asked for anything. CELLROUTE_OK also where a change was not taken: `result` says so, and
+ * `error` why, where an item was none. CELLROUTE_E_INVALID_ARGUMENT: the URL or the event is none,
+ * or a record has no sequence number; what stands before it was given to the sink. */
+CELLROUTE_API int32_t cellroute_net_dynamodb_stream(cellroute_view url, cellroute_view event,
+                                                    const cellroute_stream_sink* sink,
+                                                    cellroute_stream_result* result,
+                                                    cellroute_error* error);
 
 #ifdef __cplusplus
 }

@@ -173,6 +173,9 @@ class CustomStore final : public MappingStore {
     return std::move(collector.page());
   }
 
+  bool made_with(void (*release)(void* self)) const noexcept { return calls_.release == release; }
+  void* self() const noexcept { return self_; }
+
   Result<Page> scan_cell(std::string_view, const Cursor&, std::size_t, Nanos) override {
     return unsupported("scan_cell");
   }
@@ -219,6 +222,13 @@ class CustomStore final : public MappingStore {
 
 std::unique_ptr<MappingStore> make_custom_store(const cellroute_store_calls& calls, void* self) {
   return std::make_unique<CustomStore>(calls, self);
+}
+
+bool find_self(const MappingStore& store, void (*release)(void* self), void*& self) noexcept {
+  const auto* const custom = dynamic_cast<const CustomStore*>(&store);
+  if (custom == nullptr || !custom->made_with(release)) return false;
+  self = custom->self();
+  return true;
 }
 
 bool inside(const MappingStore& store) noexcept {

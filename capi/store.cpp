@@ -110,6 +110,13 @@ int32_t cellroute_store_refresh(cellroute_store* store, cellroute_error* error) 
   });
 }
 
+int32_t cellroute_store_self(const cellroute_store* store, void (*release)(void* self),
+                             void** self) {
+  if (const std::int32_t code = capi::check(store); code != CELLROUTE_OK) return code;
+  if (release == nullptr || self == nullptr) return CELLROUTE_E_NULL;
+  return capi::find_self(*store->origin, release, *self) ? CELLROUTE_OK : CELLROUTE_E_UNSUPPORTED;
+}
+
 void cellroute_store_destroy(cellroute_store* store) {
   if (capi::check(store) != CELLROUTE_OK || capi::inside(*store->origin)) return;
   delete store;

@@ -5,8 +5,8 @@
 #include <thread>
 
 #include "cellroute/explain.hpp"
+#include "decide_fixture.hpp"
 #include "mapping_file_fixtures.hpp"
-#include "routing_fixture.hpp"
 
 namespace {
 
@@ -220,6 +220,151 @@ TEST_CASE("a base decides as the same records laid over nothing do") {
     CHECK(a.cell == b.cell);
     CHECK(a.epoch == b.epoch);
   }
+}
+
+// Mappings of each kind that the base and the changes know, and nothing of every fourth key.
+struct AnyMappings {
+  explicit AnyMappings(std::mt19937_64& random) {
+    const auto name = [&](std::uint64_t i) { return i == 6 ? "gone" : "c" + std::to_string(i); };
+    for (int i = 0; i < 48; ++i) {
+      const std::string key = "k" + std::to_string(i);
+      if (i % 4 != 0) {
+        Mapping& one = base.emplace_back(Mapping{key, name(random() % 7)});
+        one.epoch = random() % 4 == 0 ? random() % 9 : 1;
+        if (random() % 3 == 0) one.profile = MappedProfile{"", "", "", {}};
+        if (one.profile && random() % 2 == 0) one.profile->flags = {"HIGH_RISK"};
+        if (one.profile && random() % 6 == 0) one.profile->tier = "gold";
+        if (random() % 8 == 0) one.state = static_cast<MigrationState>(random() % 4);
+        if (random() % 8 == 0) one.expires = kNow + static_cast<Nanos>(random() % 3) * kSecond;
+      }
+      if (random() % 6 != 0) continue;
+      changes.push_back(record(key, name(random() % 7), 20));
+      changes.back().deleted = random() % 2 == 0;
+    }
+  }
+  std::vector<Mapping> base;
+  std::vector<MappingRecord> changes;
+};
+
+// Sound ones, and some that are refused for each of the reasons.
+Request any_request(std::mt19937_64& random, const Snapshot& snapshot, const std::string& key,
+                    const Mapped& own) {
+  static constexpr std::string_view kFlags[] = {"HIGH_RISK"};
+  static const std::string too_long(kMaxKeyBytes + 1, 'k');
+  const bool flagged = random() % 8 == 0;
+  Request request;
+  request.key = random() % 64 == 0 ? std::string_view() : std::string_view(key);
+  if (random() % 64 == 0) request.key = too_long;
+  request.profile =
+      snapshot.profile({"retail", "us", {}, std::span(kFlags).first(flagged ? 1 : 0)}).profile;
+  if (random() % 64 == 0) request.profile.generation = 0;
+  request.risk = static_cast<double>(random() % 12) / 10;
+  request.access = random() % 2 == 0 ? Access::kRead : Access::kWrite;
+  request.lane = random() % 64 == 0 ? 9 : static_cast<std::uint32_t>(random() % 2);
+  if (random() % 16 == 0) request.mapping = &own;
+  return request;
+}
+
+TEST_CASE("over a base, single calls, batches and the full way decide alike") {
+  std::mt19937_64 random(31);
+  std::vector<int> seen(1000);
+  for (int round = 0; round < 60; ++round) {
+    Topology made = pinned(random);
+    made.cells[4].state = CellState::kOffline;
+    if (round % 2 != 0) made.policy.risk.mode = RiskMode::kRequire;
+    if (round % 5 == 1) made.policy.affinity = Affinity::kStateless;
+    if (round % 5 == 2) made.policy.unassigned = Unassigned::kReject;
+    const AnyMappings mappings(random);
+    const auto base = base_of(mappings.base);
+    Served single(made), batch(made), full(made);
+    for (Served* each : {&single, &batch, &full}) {
+      serve(*each, base, round % 3 == 0 ? std::vector<MappingRecord>() : mappings.changes);
+    }
+    const auto snapshot = single->snapshot();
+    const Mapped own = snapshot->mapped(record("own", "c2", 4));
+    Nanos now = kNow;
+    for (int i = 0; i < 12; ++i) {
+      now += static_cast<Nanos>(random() % 400) * kMillisecond;
+      std::vector<std::string> keys(1 + random() % 70);
+      std::vector<Request> requests;
+      for (std::string& key : keys) {
+        key = "k" + std::to_string(random() % 48);
+        requests.push_back(any_request(random, *snapshot, key, own));
+      }
+      std::vector<Decision> looked(keys.size()), routed(keys.size());
+      batch->place_batch(requests, looked, now);
+      for (std::size_t j = 0; j < keys.size(); ++j) {
+        REQUIRE(same(looked[j], single->place(requests[j], now)));
+      }
+      batch->route_batch(requests, routed, now);
+      // All are routed before the first is reported, as in the batch.
+      std::vector<Decision> alones, in_fulls;
+      for (std::size_t j = 0; j < keys.size(); ++j) {
+        const Decision alone = single->route(requests[j], now);
+        Request tried = requests[j];
+        const std::uint32_t nobody = kNobody;
+        tried.tried = {&nobody, 1};
+        const Decision in_full = full->route(tried, now);
+        INFO(said(alone) << " / " << said(in_full) << " / " << said(routed[j]));
+        REQUIRE(same(alone, in_full));
+        REQUIRE(same(alone, routed[j]));
+        ++seen[static_cast<std::size_t>(alone.reason)];
+        alones.push_back(alone);
+        in_fulls.push_back(in_full);
+      }
+      for (std::size_t j = 0; j < keys.size(); ++j) {
+        if (j % 3 == 0) continue;
+        const CallReport report{CallEnd::kAnswered,
+                                static_cast<std::uint16_t>(j % 4 == 0 ? 503 : 200), false};
+        single->report(alones[j].ticket, report, now);
+        full->report(in_fulls[j].ticket, report, now);
+        batch->report(routed[j].ticket, report, now);
+      }
+    }
+  }
+  for (const Reason reason : {Reason::kPlaced,
+                              Reason::kMapped,
+                              Reason::kReplica,
+                              Reason::kSpilled,
+                              Reason::kKeyEmpty,
+                              Reason::kKeyTooLong,
+                              Reason::kRiskOutOfRange,
+                              Reason::kProfileStale,
+                              Reason::kLaneOutOfRange,
+                              Reason::kMappedCellBreaksFlags,
+                              Reason::kMappedCellBreaksRisk,
+                              Reason::kMappedProfileUnknown,
+                              Reason::kUnassignedRejected,
+                              Reason::kCellLimit,
+                              Reason::kMappedCellOffline,
+                              Reason::kMappedCellUnknown,
+                              Reason::kBreakerOpen,
+                              Reason::kCellFull,
+                              Reason::kFreezing,
+                              Reason::kFrozen}) {
+    INFO(name(reason));
+    CHECK(seen[static_cast<std::size_t>(reason)] > 0);
+  }
+}
+
+TEST_CASE("a mapped key of the 65th requirement and later ones is judged as those before") {
+  Topology made = topology(four_cells());
+  made.policy.flags.clear();
+  made.certifications.clear();
+  for (int i = 0; i < 7; ++i) {
+    made.certifications.push_back("C" + std::to_string(i));
+    made.policy.flags.push_back({"F" + std::to_string(i), {"C" + std::to_string(i)}, {}, ""});
+  }
+  made.cells[0].certifications = made.certifications;
+  made.cells[1].certifications = {"C0"};
+  made.cells[3].certifications.clear();
+  Served served(made);
+  REQUIRE(served->snapshot()->compiled().requirements().size() > 64);
+  serve(served, base_of({{"k", "r-us-1"}, {"lacks", "r-us-2"}}));
+  Ask all;
+  all.flags = {"F0", "F1", "F2", "F3", "F4", "F5", "F6"};
+  CHECK(said(served.route("k", all)) == "OK MAPPED");
+  CHECK(said(served.route("lacks", all)) == "COMPLIANCE MAPPED_CELL_BREAKS_FLAGS");
 }
 
 TEST_CASE("explain tells a mapping of the base") {

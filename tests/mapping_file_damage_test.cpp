@@ -209,8 +209,8 @@ TEST_CASE("mapping file damage: what a file says is checked, whatever its checks
   // A key kept aside whose mark in the lines is another key's now.
   CHECK(with([&](FileBytes& b) {
           std::uint64_t mark = at.lines;
-          while (value_of(header.layout(), crm::load64(&b[mark])).code != header.cells + 1)
-            mark += 8;
+          const crm::EntryReader reader(header.layout());
+          while (reader.value_of(crm::load64(&b[mark])).code != header.cells + 1) mark += 8;
           b[mark + 7] ^= std::byte{0x80};
         }) == ErrorCode::kCorrupt);
   // The directory, then the heap: a state, a cell, the padding, a key that is another.

@@ -592,6 +592,24 @@ TEST_CASE("store: a reader of changes that stops between pages misses nothing") 
   for (const auto& [key, revision] : seen) CHECK(stored(store, key).revision == revision);
 }
 
+TEST_CASE("store: where the feed was renewed, its readers begin anew, and the records are there") {
+  FOR_EACH_STORE(store);
+  if (!has_changes(store)) {
+    CHECK(store.renew_feed().code() == ErrorCode::kUnsupported);
+    return;
+  }
+  put_first(store, "tenant", "cell-a");
+  put_first(store, "other", "cell-b");
+  const Cursor first = must(store.changes("", 1)).next;
+  Cursor last;
+  CHECK(changes_after(store, last, 10).size() == 2);
+  REQUIRE(store.renew_feed().ok());
+  CHECK(code_of(store.changes(first, 10)) == ErrorCode::kRefused);
+  CHECK(code_of(store.changes(last, 10)) == ErrorCode::kRefused);
+  CHECK(stored(store, "tenant").cell == "cell-a");
+  CHECK(scan_all(store, 10).size() == 2);
+}
+
 TEST_CASE("store: a feed reader that a purged tombstone passed by is told to begin anew") {
   FOR_EACH_STORE(store);
   if (!has_changes(store)) return;

@@ -49,6 +49,8 @@ class Switched final : public testing::ForwardingStore {
     return store->changes(cursor, std::min(limit, page));
   }
 
+  Error renew_feed() override { return store->renew_feed(); }
+
   void put(const std::string& key, const std::string& cell) {
     const Lookup before = store->get(key, kAt);
     const OpId op_id = testing::next_op_id();
@@ -385,7 +387,8 @@ TEST_CASE("restore: a store put back from a backup is refused until its epochs a
   const RestoreReport again = must(restore_epochs(store, *files, kAt, false, ignore));
   CHECK(again.behind == 0);
   CHECK(again.recreated == 0);
-  CHECK(must(sync->fold(store, kAt, ignore)).folded);
+  CHECK(must(sync->step(store, kAt, ignore)).folded);  // its feed is another
+  CHECK_FALSE(must(sync->step(store, kAt, ignore)).folded);
   CHECK(here.cell_of("twice") == "c");
   CHECK(here.cell_of("k3") == "absent");
 }

@@ -7,6 +7,7 @@
 #include "entry.hpp"
 #include "net/dynamodb_store.hpp"
 #include "net/redis_store.hpp"
+#include "net/stores.hpp"
 #include "records.hpp"
 #include "structs.hpp"
 
@@ -53,8 +54,6 @@ std::int32_t scan(void* self, const cellroute_view* cursor, std::uint64_t limit,
   });
 }
 
-void release(void* self) { delete static_cast<MappingStore*>(self); }
-
 std::uint32_t capabilities_of(const MappingStore& store) noexcept {
   const StoreCapabilities can = store.capabilities();
   return (can.durable ? CELLROUTE_STORE_DURABLE : 0) |
@@ -71,6 +70,9 @@ cellroute::Result<std::unique_ptr<MappingStore>> open(std::string_view url,
 }
 
 }  // namespace
+
+void release_net_store(void* self) { delete static_cast<MappingStore*>(self); }
+
 }  // namespace cellroute::capi
 
 namespace capi = cellroute::capi;
@@ -91,7 +93,7 @@ int32_t cellroute_net_store_open(cellroute_view url, const cellroute_net_options
     calls.get = capi::get;
     calls.put_if = capi::put_if;
     calls.scan = capi::scan;
-    calls.release = capi::release;
+    calls.release = capi::release_net_store;
     const std::int32_t code = cellroute_store_create(&calls, opened->get(), store, error);
     if (code == CELLROUTE_OK) (void)opened->release();  // the store of libcellroute has it now
     return code;

@@ -7,6 +7,7 @@ on the way of a request: the near cache answers, or a file.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 import boto3  # type: ignore[import]
 import cellroute
@@ -45,6 +47,7 @@ class Routing:
         os.environ.pop("AWS_SESSION_TOKEN", None)
         self.server = server
         self.tables = boto3.resource("dynamodb", region_name=REGION, endpoint_url=server.endpoint)
+        self.low_level = boto3.client("dynamodb", region_name=REGION, endpoint_url=server.endpoint)
         self.url = f"dynamodb://CustomerCellMapping?region={REGION}&endpoint={server.endpoint}&{NAMES}"
         self.base = directory / "base.crm"
         self.topology = Topology.from_file(HERE / "topology.yaml")
@@ -130,17 +133,47 @@ class Routing:
         told = self.command("sync", "--mappings", self.url, "--output", str(self.base), "--once")
         print(told.replace(str(self.base.parent) + "/", ""), end="")
 
-    def follow_changes(self, directory: pathlib.Path) -> None:
-        title("The table's stream says what changed: a function reads those keys, and nothing else")
+    def learn_from_stream(self, router: Router, near: cellroute.CachedStore) -> dict[str, Any]:
+        title("The table's stream says what changed. A function of a router's own hears it, and knows at once")
+        expect(self.locate(router, near, "customer-6").cell, "cell-eu-1")
         self.command("mapping", "put", "customer-6", "--cell", "cell-us-2", "--mappings", self.url)
-        event = directory / "event.json"  # as Lambda hands it over; dynalite has no streams
-        event.write_text(json.dumps({"Records": [{
-            "eventID": "1", "eventName": "MODIFY", "eventSource": "aws:dynamodb",
-            "dynamodb": {"Keys": {"customer_id": {"S": "customer-6"}}, "SequenceNumber": "111",
-                         "StreamViewType": "KEYS_ONLY"}}]}))
+        item = self.low_level.get_item(TableName="CustomerCellMapping", Key={"customer_id": {"S": "customer-6"}})["Item"]
+        item["OpId"]["B"] = base64.b64encode(item["OpId"]["B"]).decode()
+        event = {"Records": [  # as Lambda hands it over; dynalite has no streams
+            {"eventID": "1", "eventName": "MODIFY", "eventSource": "aws:dynamodb",
+             "dynamodb": {"Keys": {"customer_id": {"S": "customer-6"}}, "NewImage": item, "SequenceNumber": "111",
+                          "StreamViewType": "NEW_AND_OLD_IMAGES"}}]}
+
+        def handler(event: dict[str, Any], _: object) -> dict[str, Any]:
+            def take(change: cellroute.StreamChange) -> None:
+                if change.record is None:  # its profile is in another table, so it must be read
+                    near.invalidate(change.key)
+                else:
+                    near.observe(change.record)
+
+            return cellroute.read_stream(self.url, event, take).response
+
+        response = handler(event, None)
+        print(response)
+        expect(response, {"batchItemFailures": []})
+        moved = self.locate(router, near, "customer-6")
+        expect((moved.cell, moved.epoch), ("cell-us-2", 2))
+        return event
+
+    def follow_changes(self, directory: pathlib.Path, changed: dict[str, Any]) -> None:
+        title("And so does the file: another function reads those keys, and nothing else")
+        event = directory / "event.json"
+        event.write_text(json.dumps(changed))
         told = self.command(
             "sync", "--mappings", self.url, "--output", str(self.base), "--once", "--event", str(event))
         print(told.replace(str(directory) + "/", ""), end="")
+
+    def tell_the_usage(self, near: Store) -> None:
+        title("What this router asked of the tables, for its metrics")
+        for usage in cellroute.table_usage(near):
+            print(f"{usage.table}: {usage.calls} calls, {usage.throttles} throttled, {usage.failures} failed, "
+                  f"{usage.read_units:g} read units, {usage.write_units:g} write units")
+            expect((usage.calls > 0, usage.throttles, usage.failures), (True, 0, 0))
 
     def lose_the_store(self, router: Router, near: Store) -> None:
         title("DynamoDB is away. Those who were looked up are served; a stranger is not placed by guessing")
@@ -166,7 +199,9 @@ def main() -> None:
         routing.list_a_cell()
         routing.move_and_look_back(router, near)
         routing.keep_a_file()
-        routing.follow_changes(pathlib.Path(directory))
+        changed = routing.learn_from_stream(router, near)
+        routing.follow_changes(pathlib.Path(directory), changed)
+        routing.tell_the_usage(near)
         routing.lose_the_store(router, near)
         print("\nall as expected")
 

@@ -16,8 +16,9 @@ struct Choice {
   Status status = Status::kOk;
   Reason reason = Reason::kPlaced;
   bool mapped = false;
-  CellIndex cell = kNoCell;  // of a mapped key
-  PoolIndex pool = kNoPool;  // of a key to be placed
+  CellIndex cell = kNoCell;        // of a mapped key
+  const CellPath* home = nullptr;  // the same as the path needs it
+  PoolIndex pool = kNoPool;        // of a key to be placed
   std::uint16_t plan = 0;
   std::uint32_t requirement = 0;
   std::uint64_t epoch = 0;
@@ -62,15 +63,40 @@ CELLROUTE_HOT inline bool is_current(const SnapshotPath& path, const Mapped& map
          (mapped.profile.flags & path.unknown_flags) == 0 && mapped.profile.plan <= path.plans;
 }
 
-// Step 2: a mapped key's cell serves it or nobody does.
-CELLROUTE_HOT inline void choose_mapped(const Snapshot& snapshot, const Request& request,
-                                        const Mapped& mapped, Choice& choice) noexcept {
-  const CompiledTopology& compiled = snapshot.compiled();
-  if (!is_current(snapshot.path(), mapped)) [[unlikely]] {
-    return deny(choice, Status::kInvalidArgument, Reason::kMappingStale);
+struct Verdict {
+  Status status = Status::kOk;
+  Reason reason = Reason::kNone;
+};
+
+// Why a mapped key is denied, in the order in which reasons count; kOk where it is not.
+CELLROUTE_COLD inline Verdict judge_mapped(const Snapshot& snapshot, CellIndex cell,
+                                           bool profile_known, std::uint32_t of_key,
+                                           MigrationState state) noexcept {
+  if (cell == kNoCell) return {Status::kUnavailable, Reason::kMappedCellUnknown};
+  const CellFacts& facts = snapshot.compiled().facts(cell);
+  if (facts.state == CellState::kOffline) {
+    return {Status::kUnavailable, Reason::kMappedCellOffline};
   }
+  if (!profile_known) return {Status::kCompliance, Reason::kMappedProfileUnknown};
+  const Requirement& requirement = snapshot.compiled().requirements()[of_key];
+  if (!requirement.flags_pass(facts)) {
+    return {Status::kCompliance, Reason::kMappedCellBreaksFlags};
+  }
+  if (!requirement.risk_passes(facts)) return {Status::kCompliance, Reason::kMappedCellBreaksRisk};
+  if (state == MigrationState::kFreezing) return {Status::kMigrating, Reason::kFreezing};
+  if (state == MigrationState::kFrozen) return {Status::kMigrating, Reason::kFrozen};
+  return {};
+}
+
+// Step 2: a mapped key's cell serves it or nobody does. `cell` is that of `mapped`. Most are served
+// by what the snapshot worked out beforehand; the rules themselves say of the others why.
+CELLROUTE_HOT inline void choose_mapped(const Snapshot& snapshot, const Request& request,
+                                        const Mapped& mapped, const CellPath& cell,
+                                        Choice& choice) noexcept {
+  const SnapshotPath& path = snapshot.path();
   choice.mapped = true;
   choice.cell = mapped.cell;
+  choice.home = &cell;
   choice.epoch = mapped.epoch;
   choice.reason = mapped.stale ? Reason::kStaleMapping : Reason::kMapped;
   std::uint32_t flags = request.profile.flags;
@@ -78,31 +104,14 @@ CELLROUTE_HOT inline void choose_mapped(const Snapshot& snapshot, const Request&
     flags |= mapped.profile.flags;
     if (mapped.profile.plan != 0) choice.plan = mapped.profile.plan;
   }
-  if (mapped.cell == kNoCell) {
-    return deny(choice, Status::kUnavailable, Reason::kMappedCellUnknown);
-  }
-  const CellFacts& cell = compiled.facts(mapped.cell);
-  if (cell.state == CellState::kOffline) {
-    return deny(choice, Status::kUnavailable, Reason::kMappedCellOffline);
-  }
-  if (!mapped.profile_known) {
-    return deny(choice, Status::kCompliance, Reason::kMappedProfileUnknown);
-  }
-  const bool above = request.risk >= snapshot.path().risk_above;
-  choice.requirement = compiled.requirements().find(flags, above);
-  const Requirement& requirement = compiled.requirements()[choice.requirement];
-  if (!requirement.flags_pass(cell)) {
-    return deny(choice, Status::kCompliance, Reason::kMappedCellBreaksFlags);
-  }
-  if (!requirement.risk_passes(cell)) {
-    return deny(choice, Status::kCompliance, Reason::kMappedCellBreaksRisk);
-  }
-  if (mapped.state == MigrationState::kFreezing) {
-    return deny(choice, Status::kMigrating, Reason::kFreezing);
-  }
-  if (mapped.state == MigrationState::kFrozen) {
-    return deny(choice, Status::kMigrating, Reason::kFrozen);
-  }
+  choice.requirement = path.requirements->find(flags, request.risk >= path.risk_above);
+  const bool moving =
+      mapped.state == MigrationState::kFreezing || mapped.state == MigrationState::kFrozen;
+  if (cell.serves_mapped(choice.requirement) && mapped.profile_known && !moving) [[likely]]
+    return;
+  const Verdict verdict =
+      judge_mapped(snapshot, mapped.cell, mapped.profile_known, choice.requirement, mapped.state);
+  if (verdict.status != Status::kOk) deny(choice, verdict.status, verdict.reason);
 }
 
 // Steps 3 and 4: the pool of the key's class.
@@ -131,16 +140,36 @@ CELLROUTE_HOT inline void choose_pool(const SnapshotPath& path, const Request& r
   }
 }
 
+// Whether nothing is known of a key: it may be placed.
+CELLROUTE_HOT inline bool is_absent(Answer answer, Nanos expires, Nanos now) noexcept {
+  return answer == Answer::kAbsent || (expires != 0 && now >= expires);
+}
+
 // Steps 2 to 4 for a key of which `mapped` is what is known; null: nothing.
 CELLROUTE_HOT inline void choose_by(const Snapshot& snapshot, const Request& request,
                                     const Mapped* mapped, Nanos now, Choice& choice) noexcept {
   if (mapped != nullptr && mapped->answer == Answer::kUnknown) [[unlikely]] {
     deny(choice, Status::kUnavailable, Reason::kLookupUnknown);
-  } else if (mapped == nullptr || mapped->answer == Answer::kAbsent ||
-             (mapped->expires != 0 && now >= mapped->expires)) {
+  } else if (mapped == nullptr || is_absent(mapped->answer, mapped->expires, now)) {
+    choose_pool(snapshot.path(), request, choice);
+  } else if (!is_current(snapshot.path(), *mapped)) [[unlikely]] {
+    deny(choice, Status::kInvalidArgument, Reason::kMappingStale);
+  } else {
+    choose_mapped(snapshot, request, *mapped, snapshot.cell_path(mapped->cell), choice);
+  }
+}
+
+// The same for a key of which the base says `found`.
+CELLROUTE_HOT inline void choose_by(const Snapshot& snapshot, const Request& request,
+                                    const FileAnswer& found, Nanos now, Choice& choice) noexcept {
+  if (found.answer == Answer::kUnknown) [[unlikely]] {
+    deny(choice, Status::kUnavailable, Reason::kLookupUnknown);
+  } else if (is_absent(found.answer, found.expires, now)) {
+    choice.hash = snapshot.hash(request.key);
     choose_pool(snapshot.path(), request, choice);
   } else {
-    choose_mapped(snapshot, request, *mapped, choice);
+    choose_mapped(snapshot, request, snapshot.mapped(found), snapshot.base_cell(found.cell),
+                  choice);
   }
 }
 
@@ -151,7 +180,6 @@ CELLROUTE_HOT inline bool begin_choice(const Snapshot& snapshot, const Request& 
     deny(choice, Status::kInvalidArgument, check_request(snapshot, request));
     return false;
   }
-  choice.hash = snapshot.hash(request.key);
   choice.plan = request.profile.plan;
   return true;
 }
@@ -163,6 +191,7 @@ CELLROUTE_HOT inline Choice choose_without_base(const Snapshot& snapshot, const 
   Choice choice;
   if (!begin_choice(snapshot, request, choice)) [[unlikely]]
     return choice;
+  choice.hash = snapshot.hash(request.key);
   const Mapped* mapped = request.mapping;
   if (mapped == nullptr && snapshot.path().has_changes) {
     mapped = snapshot.overlay().find(request.key, choice.hash);
@@ -171,38 +200,52 @@ CELLROUTE_HOT inline Choice choose_without_base(const Snapshot& snapshot, const 
   return choice;
 }
 
-// Of one with a base; `in_base` is what the base says of the key, where it was asked already. Its
-// memory is asked before the overlay is, so that the one's answer comes while the other is
-// searched.
-CELLROUTE_HOT inline Choice choose_over_base(const Snapshot& snapshot, const Request& request,
-                                             Nanos now, const FileAnswer* in_base) noexcept {
-  Choice choice;
-  if (!is_sound(snapshot.path(), request)) [[unlikely]] {
-    begin_choice(snapshot, request, choice);
-    return choice;
-  }
-  const MappingFile& base = *snapshot.base();
-  MappingFile::Place place{};
-  if (in_base == nullptr) place = base.ask(request.key);
-  begin_choice(snapshot, request, choice);
+// Of one with a base, up to where that is asked: true where it need not be. A key is hashed for its
+// place where that is needed alone.
+CELLROUTE_HOT inline bool choose_before_base(const Snapshot& snapshot, const Request& request,
+                                             Nanos now, Choice& choice) noexcept {
+  if (!begin_choice(snapshot, request, choice)) [[unlikely]]
+    return true;
   const Mapped* mapped = request.mapping;
   if (mapped == nullptr && snapshot.path().has_changes) {
-    mapped = snapshot.overlay().find(request.key, choice.hash);
+    mapped = snapshot.overlay().find(request.key, snapshot.hash(request.key));
   }
-  if (mapped != nullptr) {
-    choose_by(snapshot, request, mapped, now, choice);
-    return choice;
+  if (mapped == nullptr) [[likely]]
+    return false;
+  choice.hash = snapshot.hash(request.key);
+  choose_by(snapshot, request, mapped, now, choice);
+  return true;
+}
+
+// The same to its end. The base's memory is asked before all else, so that its answer comes while
+// the request is looked at and the overlay is searched.
+CELLROUTE_HOT inline Choice choose_over_base(const Snapshot& snapshot, const Request& request,
+                                             Nanos now) noexcept {
+  const MappingFile& base = *snapshot.path().base;
+  const bool sound = key_length_ok(request.key);
+  const MappingFile::Place place = sound ? base.ask(request.key) : MappingFile::Place{};
+  Choice choice;
+  if (!choose_before_base(snapshot, request, now, choice)) [[likely]] {
+    choose_by(snapshot, request, base.find(request.key, place), now, choice);
   }
-  const FileAnswer found = in_base != nullptr ? *in_base : base.find(request.key, place);
-  const Mapped in_numbers = snapshot.mapped(found);
-  choose_by(snapshot, request, &in_numbers, now, choice);
+  return choice;
+}
+
+// The same where the base was asked already: `in_base` is what it says of the key.
+CELLROUTE_HOT inline Choice choose_over_base(const Snapshot& snapshot, const Request& request,
+                                             Nanos now, const FileAnswer& in_base) noexcept {
+  Choice choice;
+  if (!choose_before_base(snapshot, request, now, choice)) [[likely]] {
+    choose_by(snapshot, request, in_base, now, choice);
+  }
   return choice;
 }
 
 inline Choice choose(const Snapshot& snapshot, const Request& request, Nanos now,
                      const FileAnswer* in_base = nullptr) noexcept {
-  return snapshot.path().has_base ? choose_over_base(snapshot, request, now, in_base)
-                                  : choose_without_base(snapshot, request, now);
+  if (snapshot.path().base == nullptr) return choose_without_base(snapshot, request, now);
+  return in_base == nullptr ? choose_over_base(snapshot, request, now)
+                            : choose_over_base(snapshot, request, now, *in_base);
 }
 
 }  // namespace cellroute

@@ -47,41 +47,43 @@ class Deciding {
 
   // What most requests need is inlined here, with its state in registers: a key that goes to its
   // cell or nowhere, whose cell's guards admit. All others are decided in full, from the beginning:
-  // step 1 to 5 are a function of the snapshot and the request, and a refusal consumes nothing. So
-  // are those of a snapshot with a base, whose memory takes longer than all of this.
-  // `in_base`: what the base says of the key, where it was asked already.
+  // step 1 to 5 are a function of the snapshot and the request, and a refusal consumes nothing.
   CELLROUTE_HOT static Decision decide(const Snapshot& snapshot, GuardsRef guards,
-                                       const Request& request, Nanos now,
-                                       const FileAnswer* in_base = nullptr) noexcept {
+                                       const Request& request, Nanos now) noexcept {
     const SnapshotPath& path = snapshot.path();
     if (path.pinned && request.tried.empty()) [[likely]] {
       const Choice choice = choose_without_base(snapshot, request, now);
       if (choice.status == Status::kOk) [[likely]] {
-        const auto& [rules, number] = path.cells[home_of(path, request, choice)];
+        const CellPath& cell =
+            path.cells[choice.mapped ? choice.cell : pick(path, request, choice)];
         Ticket ticket;
-        Admission admission;
-        if constexpr (kReserve) {
-          admission = guards.admit(number, request.lane, *rules, {}, now, ticket);
-        } else {
-          admission = guards.available(number, *rules, now);
-        }
-        if (admission.ok()) [[likely]] {
-          return {.status = Status::kOk,
-                  .reason = choice.reason,
-                  .cell = number,
-                  .epoch = choice.epoch,
-                  .generation = path.generation,
-                  .timeout = path.timeout,
-                  .ticket = ticket};
-        }
+        if (admits(guards, request, cell, now, ticket)) [[likely]]
+          return served(path, choice, cell, ticket);
       }
+    } else if (path.pinned_over_base) {
+      return decide_over_base(snapshot, guards, request, now);
     }
-    return decide_in_full(snapshot, guards, request, now, in_base);
+    return decide_in_full(snapshot, guards, request, now, nullptr);
   }
 
- private:
-  Deciding(const Snapshot& snapshot, GuardsRef guards, const Request& request, Nanos now) noexcept
-      : snapshot_(snapshot), guards_(guards), request_(request), now_(now) {}
+  // The same for a snapshot with a base, where `in_base` is what that says of the key. False, with
+  // nothing decided, where it takes decide_in_full().
+  CELLROUTE_HOT static bool decide_quickly(const Snapshot& snapshot, GuardsRef guards,
+                                           const Request& request, Nanos now,
+                                           const FileAnswer& in_base, Decision& decision) noexcept {
+    const SnapshotPath& path = snapshot.path();
+    if (!path.pinned_over_base || !request.tried.empty()) [[unlikely]]
+      return false;
+    const Choice choice = choose_over_base(snapshot, request, now, in_base);
+    if (choice.status != Status::kOk) [[unlikely]]
+      return false;
+    const CellPath& cell = home_over_base(path, request, choice);
+    Ticket ticket;
+    if (!admits(guards, request, cell, now, ticket)) [[unlikely]]
+      return false;
+    decision = served(path, choice, cell, ticket);
+    return true;
+  }
 
   [[gnu::noinline]] static Decision decide_in_full(const Snapshot& snapshot, GuardsRef guards,
                                                    const Request& request, Nanos now,
@@ -91,12 +93,66 @@ class Deciding {
     return deciding.decision_;
   }
 
+ private:
+  Deciding(const Snapshot& snapshot, GuardsRef guards, const Request& request, Nanos now) noexcept
+      : snapshot_(snapshot), guards_(guards), request_(request), now_(now) {}
+
+  // By itself, so that snapshots without a base pay nothing for it.
+  [[gnu::noinline]] static Decision decide_over_base(const Snapshot& snapshot, GuardsRef guards,
+                                                     const Request& request, Nanos now) noexcept {
+    if (request.tried.empty()) [[likely]] {
+      const SnapshotPath& path = snapshot.path();
+      const Choice choice = choose_over_base(snapshot, request, now);
+      if (choice.status == Status::kOk) [[likely]] {
+        const CellPath& cell = home_over_base(path, request, choice);
+        Ticket ticket;
+        if (admits(guards, request, cell, now, ticket)) [[likely]]
+          return served(path, choice, cell, ticket);
+      }
+    }
+    return decide_in_full(snapshot, guards, request, now, nullptr);
+  }
+
+  // The quick ways' end.
+  CELLROUTE_HOT static bool admits(GuardsRef guards, const Request& request, const CellPath& cell,
+                                   Nanos now, Ticket& ticket) noexcept {
+    if constexpr (kReserve) {
+      return guards.admit(cell.number, request.lane, *cell.rules, {}, now, ticket).ok();
+    } else {
+      return guards.available(cell.number, *cell.rules, now).ok();
+    }
+  }
+
+  // The ticket goes field by field: copied at once, it would be read in wider pieces than it was
+  // just written in, for which the processor waits.
+  CELLROUTE_HOT static Decision served(const SnapshotPath& path, const Choice& choice,
+                                       const CellPath& cell, const Ticket& ticket) noexcept {
+    return {.status = Status::kOk,
+            .reason = choice.reason,
+            .cell = cell.number,
+            .epoch = choice.epoch,
+            .generation = path.generation,
+            .timeout = path.timeout,
+            .ticket = {.cell = ticket.cell,
+                       .lane = ticket.lane,
+                       .flight = {ticket.flight.turn},
+                       .breaker = {.generation = ticket.breaker.generation,
+                                   .probe = ticket.breaker.probe,
+                                   .probe_word = ticket.breaker.probe_word},
+                       .start = ticket.start}};
+  }
+
+  // The base's own cells lie side by side: one load less on the way from the key's line.
+  CELLROUTE_HOT static const CellPath& home_over_base(const SnapshotPath& path,
+                                                      const Request& request,
+                                                      const Choice& choice) noexcept {
+    return choice.mapped ? *choice.home : path.cells[pick(path, request, choice)];
+  }
+
   const Policy& policy() const noexcept { return snapshot_.compiled().topology().policy; }
 
-  // The cell of a mapped key, or the strategy's pick.
-  CELLROUTE_HOT static CellIndex home_of(const SnapshotPath& path, const Request& request,
-                                         const Choice& choice) noexcept {
-    if (choice.mapped) return choice.cell;
+  CELLROUTE_HOT static CellIndex pick(const SnapshotPath& path, const Request& request,
+                                      const Choice& choice) noexcept {
     return path.pools[choice.pool].picker.pick(request.key, choice.hash);
   }
 
@@ -113,7 +169,7 @@ class Deciding {
       const Pool& pool = snapshot_.compiled().pool(choice.pool);
       return serve_anywhere(pool, Picker::point(pool.picker.kind(), request_.key, choice.hash));
     }
-    serve_at_home(choice, home_of(snapshot_.path(), request_, choice));
+    serve_at_home(choice, choice.mapped ? choice.cell : pick(snapshot_.path(), request_, choice));
   }
 
   void answer_denied(const Choice& choice) noexcept {
@@ -172,12 +228,12 @@ class Deciding {
   }
 
   Admission ask(CellIndex cell) noexcept {
-    const auto& [rules, number] = snapshot_.path().cells[cell];
+    const CellPath& path = snapshot_.path().cells[cell];
     if constexpr (kReserve) {
-      return guards_.admit(number, request_.lane, *rules, std::span(charges_).first(charge_count_),
-                           now_, decision_.ticket);
+      return guards_.admit(path.number, request_.lane, *path.rules,
+                           std::span(charges_).first(charge_count_), now_, decision_.ticket);
     } else {
-      return guards_.available(number, *rules, now_);
+      return guards_.available(path.number, *path.rules, now_);
     }
   }
 

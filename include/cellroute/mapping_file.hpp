@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "cellroute/hot_path.hpp"
 #include "cellroute/mapping_file/aside.hpp"
 #include "cellroute/mapping_file/check.hpp"
 #include "cellroute/mapping_file/layout.hpp"
@@ -56,11 +57,12 @@ class MappingFile {
 
   // Where a key's entry may be: its two lines and what is looked for there.
   struct Place {
-    std::uint64_t fingerprint;
     std::uint64_t mark;
     std::uint64_t first;
     std::uint64_t second;
   };
+
+  class Batch;
 
   // Asks the memory for both lines of the key and does not wait for them: what a caller does until
   // it comes to find() costs nothing.
@@ -108,17 +110,15 @@ class MappingFile {
   MappingFile() = default;
 
   Error start(std::span<const std::byte> bytes);
-  Place place_of(std::string_view key) const noexcept;
-  void prefetch(std::uint64_t line) const noexcept {
+  // Inlined always: GCC drops calls of a function that does nothing but prefetch.
+  CELLROUTE_HOT void prefetch(std::uint64_t line) const noexcept {
     __builtin_prefetch(lines_ + line * crm::kLineBytes);
   }
-  std::uint64_t entry_in(std::uint64_t line, const Place& place) const noexcept {
-    return crm::match(layout_, lines_ + line * crm::kLineBytes,
-                      place.fingerprint << layout_.value_bits(), mask_);
+  CELLROUTE_HOT std::uint64_t entry_in(std::uint64_t line, std::uint64_t mark) const noexcept {
+    return reader_.entry_in(lines_ + line * crm::kLineBytes, mark);
   }
-  void answer(std::uint64_t entry, const Place& place, std::string_view key,
+  void answer(std::uint64_t entry, std::uint64_t mark, std::string_view key,
               FileAnswer& out) const noexcept;
-  void find_few(std::span<const std::string_view> keys, FileAnswer* out) const noexcept;
   [[gnu::noinline, gnu::cold]] FileAnswer find_aside(std::uint32_t code, std::uint64_t mark,
                                                      std::string_view key) const noexcept {
     if (code != cell_count_ + 1) return {.answer = Answer::kUnknown};
@@ -128,14 +128,14 @@ class MappingFile {
   // What each look-up reads, side by side.
   const std::byte* lines_ = nullptr;
   std::uint64_t seed_ = 0;
-  std::uint64_t mask_ = 0;
-  crm::Layout layout_;
+  crm::EntryReader reader_;
   std::uint32_t cell_count_ = 0;
   std::uint32_t profile_count_ = 0;
 
   crm::Aside aside_;
   crm::Tables tables_;
   crm::Header header_{};
+  crm::Layout layout_;
   crm::FileMemory memory_;
   std::span<const std::byte> bytes_;
 };
@@ -186,31 +186,27 @@ inline Error MappingFile::start(std::span<const std::byte> bytes) {
   layout_ = header_.layout();
   lines_ = bytes.data() + at.lines;
   seed_ = header_.seed;
-  mask_ = layout_.fingerprint_mask();
+  reader_ = crm::EntryReader(layout_);
   cell_count_ = header_.cells;
   profile_count_ = header_.profiles;
   return {};
 }
 
-inline MappingFile::Place MappingFile::place_of(std::string_view key) const noexcept {
-  const crm::KeyHash hash = crm::hash_key(seed_, key);
-  const std::uint64_t fingerprint = layout_.fingerprint(hash);
-  const std::uint64_t first = layout_.first_line(hash);
-  return {fingerprint, hash.mark, first, layout_.other_line(first, fingerprint)};
-}
-
 // Both lines at once: one after the other would be two waits.
-inline MappingFile::Place MappingFile::ask(std::string_view key) const noexcept {
-  const Place place = place_of(key);
+CELLROUTE_HOT inline MappingFile::Place MappingFile::ask(std::string_view key) const noexcept {
+  const crm::KeyHash hash = crm::hash_key(seed_, key);
+  Place place{hash.mark, scale(hash.place, reader_.lines), 0};
   prefetch(place.first);
+  place.second = reader_.other_line(place.first, place.mark);
   prefetch(place.second);
   return place;
 }
 
 // Writes field by field: a copy made at once would have to wait until the fields are in the cache.
-inline void MappingFile::answer(std::uint64_t entry, const Place& place, std::string_view key,
-                                FileAnswer& out) const noexcept {
-  const crm::EntryValue value = crm::value_of(layout_, entry);
+CELLROUTE_HOT inline void MappingFile::answer(std::uint64_t entry, std::uint64_t mark,
+                                              std::string_view key,
+                                              FileAnswer& out) const noexcept {
+  const crm::EntryValue value = reader_.value_of(entry);
   out.answer = entry == 0 ? Answer::kAbsent : Answer::kFound;
   out.state = MigrationState::kStable;
   out.cell = value.code - 1;
@@ -219,49 +215,75 @@ inline void MappingFile::answer(std::uint64_t entry, const Place& place, std::st
   out.expires = 0;
   // The file was checked, but it is shared, and what is mapped may have changed since.
   if (out.cell >= cell_count_ || value.profile >= profile_count_) [[unlikely]] {
-    out = entry == 0 ? FileAnswer() : find_aside(value.code, place.mark, key);
+    out = entry == 0 ? FileAnswer() : find_aside(value.code, mark, key);
   }
 }
 
-inline FileAnswer MappingFile::find(std::string_view key, const Place& place) const noexcept {
-  std::uint64_t entry = entry_in(place.first, place);
-  if (entry == 0) entry = entry_in(place.second, place);
+CELLROUTE_HOT inline FileAnswer MappingFile::find(std::string_view key,
+                                                  const Place& place) const noexcept {
+  std::uint64_t entry = entry_in(place.first, place.mark);
+  if (entry == 0) entry = entry_in(place.second, place.mark);
   FileAnswer found;
-  answer(entry, place, key, found);
+  answer(entry, place.mark, key, found);
   return found;
 }
+
+// Look-ups of up to kBatch keys that wait for the memory together: ask() for all of them, then
+// look() at all, then find() each. Four of five keys are in their first line. Many waits at once
+// cost what the memory can bring, so second lines are asked for where they are needed alone.
+// Thread safety: one thread at a time.
+class MappingFile::Batch {
+ public:
+  static constexpr std::uint32_t kNoCell = 0xffff'ffff;
+
+  // Left as it is until written to.
+  explicit Batch(const MappingFile& file) noexcept : file_(file) {}
+
+  // Asks the memory for the first line of key number i.
+  CELLROUTE_HOT void ask(std::size_t i, std::string_view key) noexcept {
+    const crm::KeyHash hash = crm::hash_key(file_.seed_, key);
+    const std::uint64_t line = scale(hash.place, file_.reader_.lines);
+    file_.prefetch(line);
+    marks_[i] = hash.mark;
+    lines_[i] = line;
+  }
+
+  // Reads that line, or asks for the second. The key's cell as far as it is known now: its place in
+  // cells(), or kNoCell.
+  CELLROUTE_HOT std::uint32_t look(std::size_t i) noexcept {
+    entries_[i] = file_.entry_in(lines_[i], marks_[i]);
+    if (entries_[i] == 0) {
+      lines_[i] = file_.reader_.other_line(lines_[i], marks_[i]);
+      file_.prefetch(lines_[i]);
+      return kNoCell;
+    }
+    const std::uint32_t cell = file_.reader_.value_of(entries_[i]).code - 1;
+    return cell < file_.cell_count_ ? cell : kNoCell;
+  }
+
+  // What MappingFile::find() says of the key that was asked for.
+  CELLROUTE_HOT void find(std::size_t i, std::string_view key, FileAnswer& out) const noexcept {
+    std::uint64_t entry = entries_[i];
+    if (entry == 0) entry = file_.entry_in(lines_[i], marks_[i]);
+    file_.answer(entry, marks_[i], key, out);
+  }
+
+ private:
+  const MappingFile& file_;
+  std::array<std::uint64_t, kBatch> marks_;
+  std::array<std::uint64_t, kBatch> lines_;  // the first; the second where that has no entry
+  std::array<std::uint64_t, kBatch> entries_;
+};
 
 inline void MappingFile::find(std::span<const std::string_view> keys,
                               std::span<FileAnswer> out) const noexcept {
   const std::size_t count = std::min(keys.size(), out.size());
   for (std::size_t done = 0; done < count; done += kBatch) {
     const std::size_t few = std::min(count - done, kBatch);
-    find_few(keys.subspan(done, few), out.data() + done);
-  }
-}
-
-// Four of five keys are in their first line. Many waits at once cost what the memory can bring, so
-// second lines are asked for where they are needed alone.
-inline void MappingFile::find_few(std::span<const std::string_view> keys,
-                                  FileAnswer* out) const noexcept {
-  std::array<Place, kBatch> places;
-  std::array<std::uint64_t, kBatch> entries;
-  std::array<std::uint8_t, kBatch> missed;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    places[i] = place_of(keys[i]);
-    prefetch(places[i].first);
-  }
-  std::size_t misses = 0;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    entries[i] = entry_in(places[i].first, places[i]);
-    if (entries[i] != 0) continue;
-    prefetch(places[i].second);
-    missed[misses++] = static_cast<std::uint8_t>(i);
-  }
-  for (std::size_t i = 0; i < keys.size(); ++i) answer(entries[i], places[i], keys[i], out[i]);
-  for (std::size_t j = 0; j < misses; ++j) {
-    const std::size_t i = missed[j];
-    answer(entry_in(places[i].second, places[i]), places[i], keys[i], out[i]);
+    Batch batch(*this);
+    for (std::size_t i = 0; i < few; ++i) batch.ask(i, keys[done + i]);
+    for (std::size_t i = 0; i < few; ++i) static_cast<void>(batch.look(i));
+    for (std::size_t i = 0; i < few; ++i) batch.find(i, keys[done + i], out[done + i]);
   }
 }
 

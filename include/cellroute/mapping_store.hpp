@@ -121,6 +121,16 @@ class MappingStore {
   // stores that do it by themselves.
   virtual Result<std::size_t> purge(Nanos before, std::size_t limit) = 0;
 
+  // Gives the feed of changes a new identity, for a store that was put back from a backup: it may
+  // have passed the place where a reader stood before the loss, and told other changes on the way.
+  // From here on changes() is kRefused with every cursor that was given before; records stay. Other
+  // handles, and this one, may refuse to go on until they are opened again. Nobody else may write
+  // meanwhile; where it fails it may be done again. kUnsupported where capabilities().changes is
+  // false.
+  virtual Error renew_feed() {
+    return Error(ErrorCode::kUnsupported, "this mapping store has no feed of changes to renew");
+  }
+
  protected:
   MappingStore() = default;
 };

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cellroute/decide.hpp"
+#include "cellroute/decide_each.hpp"
 #include "cellroute/publish.hpp"
 #include "cellroute/published.hpp"
 #include "cellroute/snapshot.hpp"
@@ -137,8 +138,8 @@ class Router {
 
   // The same for hosts whose requests and decisions have another shape: `next(i)` makes the i-th
   // request, `take(i, decision)` gets its decision; neither may throw. It is asked for a request
-  // twice where keys are looked up together; the first time only its key counts, which must stay
-  // where it is until the decision is taken.
+  // twice where keys are looked up together; the first time only its key and lane count, and the
+  // key must stay where it is until the decision is taken.
   template <class Next, class Take>
   void route_each(std::size_t count, Next&& next, Take&& take, Nanos now) noexcept {
     decide_each<true>(count, next, take, now);
@@ -183,10 +184,10 @@ class Router {
   template <bool kReserve>
   Decision decide(const Request& request, Nanos now) noexcept {
     if (request.lane >= lanes()) [[unlikely]]
-      return lane_out_of_range();
+      return kLaneOutOfRange;
     const Reading reading(published_, request.lane);
     if (reading.get() == nullptr) [[unlikely]]
-      return {.reason = Reason::kNoSnapshot};
+      return kNoSnapshot;
     return Deciding<kReserve>::decide(*reading.get(), guards_, request, now);
   }
 
@@ -201,31 +202,7 @@ class Router {
   template <bool kReserve, class Next, class Take>
   void decide_each(std::size_t count, Next&& next, Take&& take, Nanos now) noexcept {
     const Reading reading(published_, 0);
-    const Snapshot* const snapshot = reading.get();
-    const MappingFile* const base = snapshot != nullptr ? snapshot->base().get() : nullptr;
-    std::array<std::string_view, MappingFile::kBatch> keys;
-    std::array<FileAnswer, MappingFile::kBatch> found;
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t place = i % found.size();
-      if (base != nullptr && place == 0) {
-        const std::size_t few = std::min(count - i, found.size());
-        for (std::size_t j = 0; j < few; ++j) keys[j] = next(i + j).key;
-        base->find(std::span(keys).first(few), found);
-      }
-      const Request& request = next(i);
-      if (request.lane >= lanes()) {
-        take(i, lane_out_of_range());
-      } else if (snapshot == nullptr) {
-        take(i, Decision{.reason = Reason::kNoSnapshot});
-      } else {
-        const FileAnswer* const in_base = base != nullptr ? &found[place] : nullptr;
-        take(i, Deciding<kReserve>::decide(*snapshot, guards_, request, now, in_base));
-      }
-    }
-  }
-
-  static Decision lane_out_of_range() noexcept {
-    return {.status = Status::kInvalidArgument, .reason = Reason::kLaneOutOfRange};
+    DecidingEach<kReserve, Next, Take>(reading.get(), guards_, next, take, now).decide(count);
   }
 
   Result<std::vector<std::uint32_t>> claim_numbers(const CompiledTopology& next) {

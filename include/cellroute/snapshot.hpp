@@ -25,10 +25,18 @@ struct ResolvedProfile {
   Reason reason = Reason::kNone;  // why a name was refused; kNone: none was
 };
 
-// A cell as the path needs it.
-struct CellPath {
+// A cell as the path needs it, of a size that takes no multiplication to find.
+struct alignas(32) CellPath {
   const CellRules* rules = nullptr;
-  std::uint32_t number = 0;  // in the guard region's directory
+  std::uint64_t serves = 0;   // see serves_mapped()
+  std::uint32_t number = 0;   // in the guard region's directory
+  CellIndex index = kNoCell;  // kNoCell: the topology has no such cell
+
+  // Whether the cell may serve a key that is mapped to it and has this requirement: it is not
+  // OFFLINE, and passes. Of the first 64 requirements alone; false says nothing of another.
+  CELLROUTE_HOT bool serves_mapped(std::uint32_t requirement) const noexcept {
+    return requirement < 64 && (serves >> requirement & 1) != 0;
+  }
 };
 
 // What every request reads, side by side.
@@ -41,10 +49,12 @@ struct SnapshotPath {
   std::uint16_t plans = 0;          // the last one's number
   std::uint16_t unknown_flags = 0;  // bits that stand for no flag
   bool has_changes = false;         // in the overlay
-  bool has_base = false;
   Unassigned unassigned = Unassigned::kPlace;
-  // A key goes to its cell or nowhere, no limit charges keys, and there is no base.
+  // A key goes to its cell or nowhere, and no limit charges keys: where there is no base, and where
+  // there is one.
   bool pinned = false;
+  bool pinned_over_base = false;
+  const MappingFile* base = nullptr;
   const Requirements* requirements = nullptr;
   const PoolIndex* pool_of_class = nullptr;
   const Pool* pools = nullptr;
@@ -76,7 +86,7 @@ class Snapshot {
       : compiled_(std::move(compiled)), guards_(std::move(guards)), base_(std::move(base)) {
     for (const std::uint32_t number : numbers) {
       const auto i = static_cast<CellIndex>(cells_.size());
-      cells_.push_back({&guards_.rules(i), number});
+      cells_.push_back({&guards_.rules(i), serves_mapped(i), number, i});
       if (number >= indexes_.size()) indexes_.resize(number + 1, kNoCell);
       indexes_[number] = i;
     }
@@ -102,6 +112,10 @@ class Snapshot {
   const SnapshotPath& path() const noexcept { return path_; }
   std::uint64_t hash(std::string_view key) const noexcept { return hash_bytes(path_.seed, key); }
 
+  // Of kNoCell: a cell that serves nothing.
+  const CellPath& cell_path(CellIndex i) const noexcept {
+    return i == kNoCell ? kNoCellPath : cells_[i];
+  }
   std::uint32_t number_of(CellIndex i) const noexcept { return cells_[i].number; }
   // kNoCell where this snapshot has no cell of that number.
   CellIndex cell_of(std::uint32_t number) const noexcept {
@@ -157,21 +171,26 @@ class Snapshot {
   // An answer of base() in this snapshot's numbers.
   Mapped mapped(const FileAnswer& answer) const noexcept {
     Mapped mapped;
-    mapped.generation = generation();
+    mapped.generation = path_.generation;
     mapped.answer = answer.answer;
     if (answer.answer != Answer::kFound) return mapped;
     const BaseProfile& profile = base_profiles_[answer.profile];
     mapped.state = answer.state;
     mapped.has_profile = profile.given;
     mapped.profile_known = profile.known;
-    mapped.cell = base_cells_[answer.cell];
+    mapped.cell = base_cells_[answer.cell].index;
     mapped.profile = profile.profile;
     mapped.epoch = answer.epoch;
     mapped.expires = answer.expires;
     return mapped;
   }
 
+  // The base's cell number `cell`.
+  const CellPath& base_cell(std::uint32_t cell) const noexcept { return base_cells_[cell]; }
+
  private:
+  static constexpr CellPath kNoCellPath = {};
+
   // A profile of the base: some records have none.
   struct BaseProfile {
     Profile profile;
@@ -221,10 +240,23 @@ class Snapshot {
            resolve_flags(names.flags, profile.flags) && resolve_plan(names.plan, profile.plan);
   }
 
+  // As CellPath::serves.
+  std::uint64_t serves_mapped(CellIndex cell) const noexcept {
+    const CellFacts& facts = compiled_->facts(cell);
+    if (facts.state == CellState::kOffline) return 0;
+    const Requirements& requirements = compiled_->requirements();
+    std::uint64_t serves = 0;
+    for (std::size_t i = 0; i < requirements.size() && i < 64; ++i) {
+      if (requirements[i].passes(facts)) serves |= std::uint64_t{1} << i;
+    }
+    return serves;
+  }
+
   // The base's cells and profiles in this snapshot's numbers.
   void name_base() {
-    for (const std::string& cell : base_->cells()) {
-      base_cells_.push_back(compiled_->find_cell(cell));
+    for (const std::string& name : base_->cells()) {
+      const CellIndex cell = compiled_->find_cell(name);
+      base_cells_.push_back(cell == kNoCell ? CellPath() : cells_[cell]);
     }
     for (const std::optional<MappedProfile>& names : base_->profiles()) {
       BaseProfile& made = base_profiles_.emplace_back();
@@ -243,11 +275,12 @@ class Snapshot {
     path_.regions = static_cast<std::uint16_t>(compiled_->region_count());
     path_.plans = static_cast<std::uint16_t>(guards_.plan_count());
     path_.unknown_flags = static_cast<std::uint16_t>(0xffffu << policy.flags.size());
-    path_.has_base = base_ != nullptr;
+    path_.base = base_.get();
     path_.has_changes = overlay_.size() > 0;
     path_.unassigned = policy.unassigned;
-    path_.pinned =
-        policy.affinity == Affinity::kStateful && !guards_.limits_keys() && !path_.has_base;
+    const bool pinned = policy.affinity == Affinity::kStateful && !guards_.limits_keys();
+    path_.pinned = pinned && base_ == nullptr;
+    path_.pinned_over_base = pinned && base_ != nullptr;
     path_.requirements = &compiled_->requirements();
     path_.pool_of_class = compiled_->pool_of_class().data();
     path_.pools = compiled_->pools().data();
@@ -263,7 +296,7 @@ class Snapshot {
   GuardPlan guards_;
   Overlay overlay_;
   std::shared_ptr<const MappingFile> base_;
-  std::vector<CellIndex> base_cells_;
+  std::vector<CellPath> base_cells_;
   std::vector<BaseProfile> base_profiles_;
 };
 

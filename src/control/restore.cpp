@@ -36,6 +36,10 @@ class Restoring {
     }
     const std::uint64_t keys = files_.base->keys();
     report_.missing = keys > in_base_ ? keys - in_base_ : 0;
+    // Last, so that where it fails all of it may be done again.
+    if (!dry_run_ && store_.capabilities().changes) {
+      if (Error error = store_.renew_feed(); !error.ok()) return error;
+    }
     return report_;
   }
 

@@ -20,8 +20,10 @@ struct RestoreReport {
 
 // Raises the epoch of every record that is older than the files say above any that was given out
 // for its key. A record that is as the files say, or newer, is left alone, so that it may be done
-// again. With `dry_run` nothing is written. Nobody else may write meanwhile: what somebody does is
-// kConflict. Other errors: the store's.
+// again. Then the store's feed of changes, if it has one, gets a new identity (renew_feed()), so
+// that no reader goes on from a place that it had before: the store is to be opened again. With
+// `dry_run` nothing is written. Nobody else may write meanwhile: what somebody does is kConflict.
+// Other errors: the store's.
 Result<RestoreReport> restore_epochs(MappingStore& store, const MappingFiles& files, Nanos now,
                                      bool dry_run, const FileBuildSeen& seen);
 

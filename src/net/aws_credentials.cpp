@@ -2,15 +2,21 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "mapping/new_file.hpp"
 #include "net/iso_time.hpp"
 
 namespace cellroute::net {
@@ -19,10 +25,13 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr Nanos kRefreshBefore = 300 * kSecond;
-constexpr Nanos kBetweenRefreshes =
-    10 * kSecond;  // where asking fails and the old ones still serve
+// Where asking fails and the old ones still serve, and how long it may take then.
+constexpr Nanos kBetweenRefreshes = 10 * kSecond;
+constexpr Nanos kMostWhileServing = kSecond;
 constexpr std::size_t kMaxUrlBytes = 2048;
-constexpr std::string_view kEksAddress = "fd00:ec2::23";
+constexpr std::size_t kMaxTokenBytes = std::size_t{16} << 10;
+constexpr std::string_view kAgentsV4[] = {"169.254.170.2", "169.254.170.23"};  // ECS, EKS
+constexpr std::string_view kAgentV6 = "fd00:ec2::23";                          // EKS
 
 Nanos unix_now() {
   const auto since = std::chrono::system_clock::now().time_since_epoch();
@@ -38,22 +47,19 @@ bool visible(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
-bool near_v4(const in_addr& address) {
-  const std::uint32_t number = ntohl(address.s_addr);
-  return number >> 24 == 127 || number >> 16 == 0xa9fe;
-}
-
 bool near_v6(const in6_addr& address) {
-  in6_addr eks{};
-  ::inet_pton(AF_INET6, kEksAddress.data(), &eks);
-  return IN6_IS_ADDR_LOOPBACK(&address) || IN6_IS_ADDR_LINKLOCAL(&address) ||
-         std::memcmp(&address, &eks, sizeof eks) == 0;
+  in6_addr agent{};
+  ::inet_pton(AF_INET6, kAgentV6.data(), &agent);
+  return IN6_IS_ADDR_LOOPBACK(&address) || std::memcmp(&address, &agent, sizeof agent) == 0;
 }
 
 bool is_near(std::string host) {
   if (host == "localhost") return true;
+  for (const std::string_view agent : kAgentsV4) {
+    if (host == agent) return true;
+  }
   in_addr v4{};
-  if (::inet_pton(AF_INET, host.c_str(), &v4) == 1) return near_v4(v4);
+  if (::inet_pton(AF_INET, host.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
   if (host.size() < 2 || host.front() != '[' || host.back() != ']') return false;
   host = host.substr(1, host.size() - 2);
   in6_addr v6{};
@@ -77,6 +83,29 @@ Error no_keys(std::string why) {
   return Error(ErrorCode::kUnavailable, "the container's credentials: " + std::move(why));
 }
 
+// Of a plain file alone: a pipe would keep who reads it for as long as it likes.
+Result<std::string> read_token_file(const std::string& path) {
+  const Error unreadable =
+      refused("the container's token: " + path + " cannot be read, or is no plain file");
+  const mapping::Descriptor file(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  struct stat status {};
+  if (!file.ok() || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    return unreadable;
+  }
+  std::string token(kMaxTokenBytes + 1, '\0');
+  std::size_t size = 0;
+  while (size < token.size()) {
+    const ssize_t got = ::read(file.get(), token.data() + size, token.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return unreadable;
+    if (got == 0) break;
+    size += static_cast<std::size_t>(got);
+  }
+  token.resize(size);
+  return token;
+}
+
 bool read_text(const Json& json, const char* name, std::string& text) {
   const auto at = json.find(name);
   if (at == json.end() || !at->is_string()) return false;
@@ -95,6 +124,8 @@ AwsEnvironment read_aws_environment() {
   environment.container_path = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
   environment.container_url = variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
   environment.container_token = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+  environment.container_token_file = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+  environment.ca_bundle = variable("AWS_CA_BUNDLE");
   return environment;
 }
 
@@ -105,9 +136,24 @@ Result<std::string> container_credentials_url(const AwsEnvironment& environment)
   std::string url = path.empty() ? environment.container_url : "http://169.254.170.2" + path;
   if (!absolute || url.size() > kMaxUrlBytes || !visible(url) || !is_near(host_of(url))) {
     return invalid_argument(
-        "the container's credentials: their URL is not of this host or its link, and is not asked");
+        "the container's credentials: their URL is not of this host or of an agent of AWS's on its "
+        "link, and is not asked");
   }
   return url;
+}
+
+Result<std::string> container_token(const AwsEnvironment& environment) {
+  Result<std::string> token = environment.container_token;
+  const std::string& path = environment.container_token_file;
+  if (!path.empty()) token = read_token_file(path);
+  if (!token.ok()) return token;
+  const bool fits =
+      token->size() <= kMaxTokenBytes &&
+      std::all_of(token->begin(), token->end(), [](char c) { return c >= ' ' && c <= '~'; }) &&
+      (path.empty() || !token->empty());
+  if (fits) return token;
+  return refused("the container's token" + (path.empty() ? "" : " in " + path) +
+                 ": it is empty, longer than 16 KiB, or has more than one line");
 }
 
 Result<ExpiringKeys> read_container_credentials(std::string_view reply) {
@@ -128,11 +174,32 @@ Result<ExpiringKeys> read_container_credentials(std::string_view reply) {
 Result<AwsKeys> AwsCredentials::get(Deadline deadline) {
   const AwsKeys& own = environment_.keys;
   if (!own.key_id.empty() && !own.secret.empty()) return own;
-  std::unique_lock lock(mutex_, std::chrono::nanoseconds(deadline.left()));
-  if (!lock.owns_lock()) return no_keys("no answer in time");
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const Nanos now = unix_now();
+    const bool serve = now < kept_.expires;
+    if (now < ask_at_ || (serve && asking_)) return kept_.keys;
+    if (!asking_) return renew(lock, serve ? deadline.within(kMostWhileServing) : deadline);
+    const auto left = std::chrono::nanoseconds(deadline.left());
+    if (left.count() == 0) return no_keys("no answer in time");
+    asked_.wait_for(lock, left);
+  }
+}
+
+// With the lock, which is let go while the endpoint is asked.
+Result<AwsKeys> AwsCredentials::renew(std::unique_lock<std::mutex>& lock, Deadline deadline) {
+  asking_ = true;
+  lock.unlock();
+  Result<ExpiringKeys> fresh = no_keys("no memory");
+  try {
+    fresh = ask(deadline);
+  } catch (const std::bad_alloc&) {
+    // As where there is no answer: whoever waits goes on.
+  }
+  lock.lock();
+  asking_ = false;
+  asked_.notify_all();
   const Nanos now = unix_now();
-  if (now < ask_at_) return kept_.keys;
-  Result<ExpiringKeys> fresh = ask(deadline);
   if (fresh.ok() && fresh->expires <= now) fresh = no_keys("they have expired");
   if (fresh.ok()) {
     kept_ = std::move(*fresh);
@@ -156,13 +223,15 @@ Result<ExpiringKeys> AwsCredentials::ask(Deadline deadline) {
   HttpRequest request;
   request.url = *url;
   request.direct = true;
-  if (!environment_.container_token.empty()) {
-    if (!visible(environment_.container_token)) return refused("the container's token is none");
-    request.headers = {"Authorization: " + environment_.container_token};
-  }
+  const Result<std::string> token = container_token(environment_);
+  if (!token.ok()) return token.error();
+  request.headers = {"Accept: application/json"};
+  if (!token->empty()) request.headers.push_back("Authorization: " + *token);
   bool sent = false;
   const Result<HttpReply> reply = http_.exchange(request, deadline, sent);
-  if (!reply.ok()) return no_keys(reply.error().text());
+  if (!reply.ok()) {
+    return Error(reply.error().code(), "the container's credentials: " + reply.error().text());
+  }
   if (reply->status != 200) return no_keys("status " + std::to_string(reply->status));
   return read_container_credentials(reply->body);
 }

@@ -1,15 +1,20 @@
 #include "net/dynamodb_client.hpp"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "cellroute/check/problems.hpp"
 #include "net/back_off.hpp"
+#include "net/http_batch.hpp"
 
 namespace cellroute::net {
 namespace {
 
+constexpr std::string_view kService = "dynamodb";
+constexpr Nanos kRounding = 20 * kMillisecond;
 constexpr std::size_t kMaxMessageBytes = 300;  // of a server's own words in an error text
 
 template <std::size_t N>
@@ -91,21 +96,125 @@ struct DynamodbClient::Attempt {
   bool done = false;  // `reply` is the call's
   bool again = false;
   bool throttled = false;
-  bool counted = false;  // it reached the network
 };
 
 DynamodbClient::DynamodbClient(const DynamodbTarget& target, AwsEnvironment environment)
-    : region_(target.region), address_(target.address()), credentials_(std::move(environment)) {}
+    : region_(target.region),
+      address_(target.address()),
+      authorities_(environment.ca_bundle),
+      credentials_(std::move(environment)),
+      http_(authorities_) {
+  usage_[target.table];
+  if (!target.profiles.empty()) usage_[target.profiles];
+}
 
 Result<DynamodbReply> DynamodbClient::call(const DynamodbCall& call, Deadline deadline) {
   const std::string body = call.body.dump(-1, ' ', false, Json::error_handler_t::replace);
   for (unsigned waits = 0;;) {
     Attempt attempt;
     Error error = try_once(call, body, deadline, attempt);
-    if (attempt.counted) count(call, attempt);
     if (attempt.done) return std::move(attempt.reply);
     if (!attempt.again || !sleep_within(back_off(++waits), deadline)) return error;
   }
+}
+
+// Some calls on their way at once: each is waiting for its turn, or under way, or has its result.
+class DynamodbClient::Flight {
+ public:
+  Flight(DynamodbClient& client, std::span<const DynamodbCall> calls, AwsKeys keys,
+         Deadline deadline)
+      : client_(client),
+        calls_(calls),
+        keys_(std::move(keys)),
+        signing_{keys_.key_id, keys_.secret, client.region_, kService},
+        deadline_(deadline),
+        outgoing_(calls.size()),
+        results_(calls.size(),
+                 Error(ErrorCode::kUnavailable, client.address_ + ": no answer in time")),
+        batch_(client.authorities_) {
+    for (std::size_t i = 0; i < calls.size(); ++i) waiting_.emplace(0, i);
+  }
+
+  std::vector<Result<DynamodbReply>> run() {
+    while ((!waiting_.empty() || batch_.under_way() != 0) && !deadline_.passed()) {
+      start_those_ready();
+      const std::optional<HttpBatch::Ended> ended = batch_.next(next_start());
+      if (ended) {
+        take(*ended);
+      } else if (batch_.under_way() == 0 && !waiting_.empty()) {
+        const Nanos wait = waiting_.begin()->first - monotonic_now();
+        if (wait > 0 && !sleep_within(wait, deadline_)) break;
+      }
+    }
+    // libcurl counts milliseconds: those whose time is over say so now.
+    const Deadline last = Deadline::after(kRounding);
+    while (const std::optional<HttpBatch::Ended> ended = batch_.next(last)) take(*ended);
+    return std::move(results_);
+  }
+
+ private:
+  struct Outgoing {
+    std::string body;
+    HttpRequest request;
+    unsigned waits = 0;
+  };
+
+  // When there is room for another one whose turn has come.
+  Deadline next_start() const {
+    if (waiting_.empty() || batch_.under_way() == kMaxUnderWay) return deadline_;
+    return deadline_.within(std::max<Nanos>(waiting_.begin()->first - monotonic_now(), 0));
+  }
+
+  void start_those_ready() {
+    const Nanos now = monotonic_now();
+    while (!waiting_.empty() && waiting_.begin()->first <= now &&
+           batch_.under_way() < kMaxUnderWay) {
+      const std::size_t i = waiting_.begin()->second;
+      waiting_.erase(waiting_.begin());
+      Outgoing& out = outgoing_[i];
+      if (out.body.empty()) {
+        out.body = calls_[i].body.dump(-1, ' ', false, Json::error_handler_t::replace);
+        out.request = client_.request_of(calls_[i], out.body, keys_, signing_);
+      }
+      Error error = batch_.start(i, out.request, deadline_);
+      if (!error.ok()) results_[i] = std::move(error);
+    }
+  }
+
+  void take(const HttpBatch::Ended& ended) {
+    Attempt attempt;
+    Error error = client_.settle(calls_[ended.id], ended.reply, ended.sent, attempt);
+    if (attempt.done) {
+      results_[ended.id] = std::move(attempt.reply);
+      return;
+    }
+    results_[ended.id] = std::move(error);
+    const Nanos wait = back_off(++outgoing_[ended.id].waits);
+    if (attempt.again && wait < deadline_.left()) {
+      waiting_.emplace(monotonic_now() + wait, ended.id);
+    }
+  }
+
+  DynamodbClient& client_;
+  const std::span<const DynamodbCall> calls_;
+  const AwsKeys keys_;
+  const HttpSigning signing_;
+  const Deadline deadline_;
+  std::multimap<Nanos, std::size_t> waiting_;  // by when their turn comes
+  std::vector<Outgoing> outgoing_;
+  std::vector<Result<DynamodbReply>> results_;
+  HttpBatch batch_;
+};
+
+std::vector<Result<DynamodbReply>> DynamodbClient::call_many(std::span<const DynamodbCall> calls,
+                                                             Deadline deadline) {
+  Result<AwsKeys> keys = credentials_.get(deadline);
+  for (unsigned waits = 0; !keys.ok() && keys.error().code() == ErrorCode::kUnavailable;) {
+    if (!sleep_within(back_off(++waits), deadline)) break;
+    keys = credentials_.get(deadline);
+  }
+  if (!keys.ok()) return std::vector<Result<DynamodbReply>>(calls.size(), keys.error());
+  return Flight(*this, calls, std::move(*keys), deadline).run();
 }
 
 Result<Json> DynamodbClient::must(const DynamodbCall& call, Deadline deadline) {
@@ -115,6 +224,19 @@ Result<Json> DynamodbClient::must(const DynamodbCall& call, Deadline deadline) {
   return std::move(reply->body);
 }
 
+// `body`, `keys` and `signing` must outlive it.
+HttpRequest DynamodbClient::request_of(const DynamodbCall& call, const std::string& body,
+                                       const AwsKeys& keys, const HttpSigning& signing) const {
+  HttpRequest request;
+  request.url = address_ + "/";
+  request.headers = {"Content-Type: application/x-amz-json-1.0",
+                     "X-Amz-Target: DynamoDB_20120810." + std::string(call.operation)};
+  if (!keys.token.empty()) request.headers.push_back("X-Amz-Security-Token: " + keys.token);
+  request.body = &body;
+  request.signing = &signing;
+  return request;
+}
+
 Error DynamodbClient::try_once(const DynamodbCall& call, const std::string& body, Deadline deadline,
                                Attempt& attempt) {
   const Result<AwsKeys> keys = credentials_.get(deadline);
@@ -122,25 +244,28 @@ Error DynamodbClient::try_once(const DynamodbCall& call, const std::string& body
     attempt.again = keys.error().code() == ErrorCode::kUnavailable;
     return keys.error();
   }
-  const HttpSigning signing{keys->key_id, keys->secret, region_, "dynamodb"};
-  HttpRequest request;
-  request.url = address_ + "/";
-  request.headers = {"Content-Type: application/x-amz-json-1.0",
-                     "X-Amz-Target: DynamoDB_20120810." + std::string(call.operation)};
-  if (!keys->token.empty()) request.headers.push_back("X-Amz-Security-Token: " + keys->token);
-  request.body = &body;
-  request.signing = &signing;
+  const HttpSigning signing{keys->key_id, keys->secret, region_, kService};
+  const HttpRequest request = request_of(call, body, *keys, signing);
   bool sent = false;
-  Result<HttpReply> reply = http_.exchange(request, deadline, sent);
-  attempt.counted = sent;
-  if (!reply.ok()) {
-    attempt.again = call.repeatable || !sent;
-    return reply.error();
-  }
-  return settle(call, *reply, attempt);
+  const Result<HttpReply> reply = http_.exchange(request, deadline, sent);
+  return settle(call, reply, sent, attempt);
 }
 
-Error DynamodbClient::settle(const DynamodbCall& call, const HttpReply& reply, Attempt& attempt) {
+Error DynamodbClient::settle(const DynamodbCall& call, const Result<HttpReply>& reply, bool sent,
+                             Attempt& attempt) {
+  Error error;
+  if (reply.ok()) {
+    error = settle_reply(call, *reply, attempt);
+  } else {
+    error = reply.error();
+    attempt.again = error.code() == ErrorCode::kUnavailable && (call.repeatable || !sent);
+  }
+  if (sent) count(call, attempt);
+  return error;
+}
+
+Error DynamodbClient::settle_reply(const DynamodbCall& call, const HttpReply& reply,
+                                   Attempt& attempt) {
   attempt.reply.body = Json::parse(reply.body, nullptr, false);
   const std::string from = address_ + ": " + std::string(call.operation) + ": ";
   if (reply.status == 200) {

@@ -1,12 +1,15 @@
 // DynamoDB's API: signed requests, tried again where that is safe, and counted.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cellroute/status.hpp"
 #include "net/aws_credentials.hpp"
@@ -50,22 +53,34 @@ class DynamodbClient {
   // kUnavailable: no answer in time, or not known whether it was done. kRefused: no credentials.
   Result<DynamodbReply> call(const DynamodbCall& call, Deadline deadline);
 
-  // The same, with an exception as an error.
+  // Each of `calls`, with its reply in the same place: at most kMaxUnderWay at once, over as many
+  // connections, which end with the call. Those that are throttled wait each for itself.
+  static constexpr std::size_t kMaxUnderWay = 16;
+  std::vector<Result<DynamodbReply>> call_many(std::span<const DynamodbCall> calls,
+                                               Deadline deadline);
+
+  // As call(), with an exception as an error.
   Result<Json> must(const DynamodbCall& call, Deadline deadline);
 
-  // By table.
+  // By table: that of the mappings, and that of the profiles where there is one, from the start.
   std::map<std::string, DynamodbUsage> usage() const;
 
  private:
   struct Attempt;
+  class Flight;
 
+  HttpRequest request_of(const DynamodbCall& call, const std::string& body, const AwsKeys& keys,
+                         const HttpSigning& signing) const;
   Error try_once(const DynamodbCall& call, const std::string& body, Deadline deadline,
                  Attempt& attempt);
-  Error settle(const DynamodbCall& call, const HttpReply& reply, Attempt& attempt);
+  Error settle(const DynamodbCall& call, const Result<HttpReply>& reply, bool sent,
+               Attempt& attempt);
+  Error settle_reply(const DynamodbCall& call, const HttpReply& reply, Attempt& attempt);
   void count(const DynamodbCall& call, const Attempt& attempt);
 
   const std::string region_;
   const std::string address_;
+  const std::string authorities_;
   AwsCredentials credentials_;
   HttpClient http_;
   mutable std::mutex mutex_;  // guards the rest

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,9 @@ using net::Json;
 using net::WantedKeys;
 using stores::CursorScope;
 
+constexpr std::string_view kPut = "UpdateItem";
+constexpr std::size_t kPutsAtOnce = 256;  // of put_many, within one timeout
+
 class Store final : public DynamodbStore {
  public:
   Store(net::DynamodbTarget target, net::AwsEnvironment environment, Nanos timeout)
@@ -45,12 +49,16 @@ class Store final : public DynamodbStore {
   Lookup get(std::string_view key, Nanos now) override;
   void get_many(std::span<const std::string_view> keys, Nanos now, std::span<Lookup> out) override;
   Result<std::uint64_t> put_if(const MappingRecord& record, std::uint64_t expected) override;
+  std::vector<Result<std::uint64_t>> put_many(std::span<const ConditionalPut> puts) override;
   Result<Page> scan(const Cursor& cursor, std::size_t limit, Nanos now) override;
   Result<Page> scan_cell(std::string_view cell, const Cursor& cursor, std::size_t limit,
                          Nanos now) override;
   Result<Page> changes(const Cursor& cursor, std::size_t limit) override;
   Result<std::size_t> purge(Nanos before, std::size_t limit) override;
-  std::map<std::string, net::DynamodbUsage> usage() const override { return client_.usage(); }
+  Result<std::map<std::string, net::DynamodbUsage>> usage() const override {
+    if (Error error = fork_.check(); !error.ok()) return error;
+    return client_.usage();
+  }
 
  private:
   Error check_page(std::size_t limit) const {
@@ -59,6 +67,10 @@ class Store final : public DynamodbStore {
   }
   Error check_writes() const;
   Error add_profiles(std::span<MappingRecord* const> records, Deadline deadline);
+  void put_at_once(std::span<const ConditionalPut> puts, std::span<const std::size_t> places,
+                   std::vector<Result<std::uint64_t>>& results);
+  Result<std::uint64_t> settle_put(const Result<DynamodbReply>& reply, const MappingRecord& record,
+                                   std::uint64_t expected, Deadline deadline);
   Error put_refusal(const DynamodbReply& reply, const MappingRecord& record, std::uint64_t expected,
                     Deadline deadline);
   Result<Page> page(const net::PageRequest& request);
@@ -166,23 +178,79 @@ Error Store::add_profiles(std::span<MappingRecord* const> records, Deadline dead
   return net::get_items(client_, profiles_, wanted, deadline, take);
 }
 
-Result<std::uint64_t> Store::put_if(const MappingRecord& record, std::uint64_t expected) {
-  if (Error error = check_writes(); !error.ok()) return error;
+// What stands against a put before the table is asked.
+Error check_put(const MappingRecord& record, std::uint64_t expected) {
   if (Error error = stores::check_record(record); !error.ok()) return error;
-  if (expected == std::numeric_limits<std::uint64_t>::max()) {
-    return refused(stores::key_text(record.key) + ": its revisions are used up");
-  }
+  if (expected != std::numeric_limits<std::uint64_t>::max()) return {};
+  return refused(stores::key_text(record.key) + ": its revisions are used up");
+}
+
+Json put_request_of(const net::DynamodbTarget& target, const MappingRecord& record,
+                    std::uint64_t expected) {
   MappingRecord next = record;
   next.revision = expected + 1;
-  const Json request = net::put_request(target_, next, expected);
+  return net::put_request(target, next, expected);
+}
+
+Result<std::uint64_t> Store::put_if(const MappingRecord& record, std::uint64_t expected) {
+  if (Error error = check_writes(); !error.ok()) return error;
+  if (Error error = check_put(record, expected); !error.ok()) return error;
+  const Json request = put_request_of(target_, record, expected);
   const Deadline deadline = Deadline::after(timeout_);
-  const auto reply = client_.call({"UpdateItem", request, target_.table, true, false}, deadline);
+  const auto reply = client_.call({kPut, request, target_.table, true, false}, deadline);
+  return settle_put(reply, record, expected, deadline);
+}
+
+Result<std::uint64_t> Store::settle_put(const Result<DynamodbReply>& reply,
+                                        const MappingRecord& record, std::uint64_t expected,
+                                        Deadline deadline) {
   if (!reply.ok()) return reply.error();
-  if (reply->exception.empty()) return next.revision;
-  if (!reply->is("ConditionalCheckFailedException")) {
-    return net::error_of_exception(*reply, "UpdateItem");
-  }
+  if (reply->exception.empty()) return expected + 1;
+  if (!reply->is("ConditionalCheckFailedException")) return net::error_of_exception(*reply, kPut);
   return put_refusal(*reply, record, expected, deadline);
+}
+
+// Conditional writes go one by one, so several are under way at once; those of one key never.
+std::vector<Result<std::uint64_t>> Store::put_many(std::span<const ConditionalPut> puts) {
+  std::vector<Result<std::uint64_t>> results(puts.size(), std::uint64_t{0});
+  const Error refusal = check_writes();
+  std::unordered_map<std::string_view, std::size_t> turns;  // of a key's puts
+  std::vector<std::vector<std::size_t>> by_turn;
+  for (std::size_t i = 0; i < puts.size(); ++i) {
+    const auto& [record, expected] = puts[i];
+    Error error = refusal.ok() ? check_put(record, expected) : refusal;
+    if (!error.ok()) {
+      results[i] = std::move(error);
+      continue;
+    }
+    const std::size_t turn = turns[record.key]++;
+    if (turn == by_turn.size()) by_turn.emplace_back();
+    by_turn[turn].push_back(i);
+  }
+  for (const std::vector<std::size_t>& places : by_turn) {
+    for (std::size_t first = 0; first < places.size(); first += kPutsAtOnce) {
+      const std::size_t count = std::min(kPutsAtOnce, places.size() - first);
+      put_at_once(puts, std::span(places).subspan(first, count), results);
+    }
+  }
+  return results;
+}
+
+// Of `puts` those at `places`, each of another key.
+void Store::put_at_once(std::span<const ConditionalPut> puts, std::span<const std::size_t> places,
+                        std::vector<Result<std::uint64_t>>& results) {
+  const Deadline deadline = Deadline::after(timeout_);
+  std::vector<Json> requests;
+  for (const std::size_t i : places) {
+    requests.push_back(put_request_of(target_, puts[i].record, puts[i].expected));
+  }
+  std::vector<net::DynamodbCall> calls;
+  for (const Json& request : requests) calls.push_back({kPut, request, target_.table, true, false});
+  const auto replies = client_.call_many(calls, deadline);
+  for (std::size_t n = 0; n < places.size(); ++n) {
+    const auto& [record, expected] = puts[places[n]];
+    results[places[n]] = settle_put(replies[n], record, expected, deadline);
+  }
 }
 
 // Nothing was written. Why, by the rules and in the words of all stores, as far as it can be told.
@@ -233,7 +301,7 @@ Result<Page> Store::scan_cell(std::string_view cell, const Cursor& cursor, std::
                               Nanos now) {
   if (Error error = check_page(limit); !error.ok()) return error;
   if (Error error = stores::check_cell(cell); !error.ok()) return error;
-  return page({CursorScope('c', id_, cell), cursor, cell, limit, now});
+  return page({CursorScope('c', id_, cell), cursor, cell, limit, now, id_});
 }
 
 Result<Page> Store::changes(const Cursor&, std::size_t limit) {

@@ -3,16 +3,17 @@
 // Durable: an acknowledged write is in several zones. The table's own writers but cellroute's are
 //   to stop before it first writes: until then it reads what is there as revision 1, epoch 1.
 // Consistency: strong unless the URL says eventual, which is for routers that only read. scan_cell
-//   asks an index, which is always eventual, so that an empty one proves nothing; a record whose
-//   migration ends while the target is scanned may come twice. Without indexes that have whole
-//   items it walks the table.
+//   asks an index, which is always eventual, so that an empty one proves nothing; where more than
+//   1,024 records are on their way to a cell that is scanned, one of those beyond that arrives
+//   meanwhile may come twice. Without indexes that have whole items it walks the table.
 // One region writes: a global table's others are behind, so they refuse to (write_region).
 // Changes: none by itself; a table's stream is read by read_stream_event() (dynamodb_stream.hpp).
 // Expiry: the table's time to live removes what expired, in whole seconds and within days; what is
 //   still there is absent, and its revision counts. purge() does it where that is not enabled, by a
 //   walk through the table.
-// Time: every call ends within options.timeout. Throttling is waited out, with a back-off, and is
-//   never a conflict; a put is sent again only where it was not done.
+// Time: every call ends within options.timeout, put_many() within it for each 256 puts, of which 16
+//   are under way at once, those of one key in order. Throttling is waited out, with a back-off,
+//   and is never a conflict; a put is sent again only where it was not done.
 // Threads: any; connections are shared. No signal handler is made, no SIGPIPE is raised; libcurl
 //   looks names up in a thread of its own. libcurl is initialized with the first store and stays.
 // Fork: as all stores; a child's copy of the handle does not disturb the parent's connections.
@@ -31,8 +32,8 @@ namespace cellroute {
 
 class DynamodbStore : public MappingStore {
  public:
-  // Calls, throttles and consumed capacity by table, since it was opened.
-  virtual std::map<std::string, net::DynamodbUsage> usage() const = 0;
+  // Calls, throttles and consumed capacity by table, since it was opened. kWrongProcess.
+  virtual Result<std::map<std::string, net::DynamodbUsage>> usage() const = 0;
 };
 
 // `url` is dynamodb://TABLE, and after a ? options joined by &, %XX being a byte:

@@ -22,6 +22,11 @@ const std::string* text(const Json& of, const char* name) {
   return found == nullptr ? nullptr : found->get_ptr<const std::string*>();
 }
 
+bool is_sequence_number(const std::string* number) {
+  return number != nullptr && !number->empty() && number->size() <= kMaxSequenceNumberBytes &&
+         number->find_first_not_of("0123456789") == number->npos;
+}
+
 bool by_expiry(const Json& record) {
   const Json* const identity = member(record, "userIdentity");
   const std::string* const who = identity == nullptr ? nullptr : text(*identity, "principalId");
@@ -68,7 +73,11 @@ Result<std::optional<StreamChange>> read_change(const DynamodbTarget& target, co
   auto now = read_image(target, new_image, *key);
   if (!now.ok()) return now.error();
   change.record = std::move(*now);
-  if (change.record) return std::optional(std::move(change));
+  if (change.record) {
+    // What stands in for a record's profile is in no stream of this table.
+    if (!target.profiles.empty() && !change.record->profile) change.record.reset();
+    return std::optional(std::move(change));
+  }
   auto before = read_image(target, old_image, *key);
   if (!before.ok()) return before.error();
   if (*before && (new_image != nullptr || *name == "REMOVE")) {
@@ -113,9 +122,7 @@ Result<StreamResult> read_stream_event(const DynamodbTarget& target, std::string
   for (const Json& record : *records) {
     const Json* const stream = member(record, "dynamodb");
     const std::string* const number = stream == nullptr ? nullptr : text(*stream, "SequenceNumber");
-    if (number == nullptr || number->empty()) {
-      return no_event("a record has no sequence number");
-    }
+    if (!is_sequence_number(number)) return no_event("a record has no sequence number");
     if (!seen.insert(*number).second) {
       ++result.passed_over;
       continue;

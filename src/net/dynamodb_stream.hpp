@@ -17,11 +17,15 @@ namespace cellroute::net {
 // Longer than any batch that Lambda hands over (6 MB).
 inline constexpr std::size_t kMaxStreamEventBytes = std::size_t{16} << 20;
 
+// A sequence number is 21 to 40 digits (Amazon DynamoDB Streams API Reference, StreamRecord).
+inline constexpr std::size_t kMaxSequenceNumberBytes = 40;
+
 // Thread safety: a plain value.
 struct StreamChange {
   std::string key;
   // The record as it is now. What was removed is a tombstone, one revision above the last. Nothing:
-  // the stream has no image of it, so the key must be read from the store.
+  // the stream has no image of it, or another table has its profile, so the key must be read from
+  // the store.
   std::optional<MappingRecord> record;
   bool expired = false;  // DynamoDB removed it because its time to live was over
 };
@@ -44,7 +48,8 @@ struct StreamResult {
 
 // Hands the changes of `event`, {"Records": [...]}, to `take` one after another, and stops at the
 // first that fails: those behind it may be of the same key. `target` has the names of attributes.
-// kInvalidArgument: it is no such event, or one of its records has no sequence number.
+// kInvalidArgument: it is no such event, or one of its records has no sequence number, of at most
+// 40 digits.
 Result<StreamResult> read_stream_event(const DynamodbTarget& target, std::string_view event,
                                        const TakeChange& take);
 

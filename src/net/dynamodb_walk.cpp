@@ -1,9 +1,13 @@
 #include "net/dynamodb_walk.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "cellroute/hash.hpp"
 #include "net/dynamodb_batches.hpp"
 #include "net/dynamodb_requests.hpp"
 
@@ -19,8 +23,47 @@ enum class Way : char { kTable = 'a', kTargets = 't', kCells = 'c' };
 
 struct DynamodbWalk::Place {
   Way way = Way::kTable;
-  Json start;  // a key; null: its beginning
+  std::set<std::uint64_t> arriving = {};  // hashes of the keys that the index of targets brought
+  Json start = {};                        // a key; null: its beginning
+
+  // A byte for the way; of indexes how many are arriving, in two bytes, and their hashes; the
+  // start.
+  std::string bytes() const;
+  // False where there is nothing of the kind.
+  bool read(std::string_view bytes);
 };
+
+std::string DynamodbWalk::Place::bytes() const {
+  std::string bytes(1, static_cast<char>(way));
+  if (way != Way::kTable) {
+    bytes += static_cast<char>(arriving.size() >> 8);
+    bytes += static_cast<char>(arriving.size() & 0xff);
+    for (const std::uint64_t hash : arriving) stores::append_number(bytes, hash);
+  }
+  if (!start.is_null()) bytes += start.dump();
+  return bytes;
+}
+
+bool DynamodbWalk::Place::read(std::string_view bytes) {
+  if (bytes.empty()) return false;
+  way = static_cast<Way>(bytes.front());
+  bytes.remove_prefix(1);
+  if (way == Way::kTargets || way == Way::kCells) {
+    if (bytes.size() < 2) return false;
+    const std::size_t count = std::size_t{static_cast<unsigned char>(bytes[0])} << 8 |
+                              static_cast<unsigned char>(bytes[1]);
+    bytes.remove_prefix(2);
+    if (count > kMaxArriving || bytes.size() < 8 * count) return false;
+    for (std::size_t i = 0; i < count; ++i) {
+      arriving.insert(stores::read_number(bytes));
+      bytes.remove_prefix(8);
+    }
+  } else if (way != Way::kTable) {
+    return false;
+  }
+  if (!bytes.empty()) start = Json::parse(bytes, nullptr, false);
+  return true;
+}
 
 struct DynamodbWalk::Progress {
   Place place;  // behind all that was taken
@@ -38,17 +81,16 @@ Result<DynamodbWalk::Place> DynamodbWalk::place_of(const PageRequest& request) c
   const bool indexed = !request.cell.empty() && table_.cells && table_.targets;
   const Result<std::string_view> bytes = request.scope.place(request.cursor);
   if (!bytes.ok()) return bytes.error();
-  Place place{indexed ? Way::kTargets : Way::kTable, Json()};
-  if (bytes->empty()) return place;
-  const Way way = static_cast<Way>(bytes->front());
-  if (way != place.way && !(indexed && way == Way::kCells)) return stores::damaged_cursor();
-  place.way = way;
-  if (bytes->size() == 1) return place;
-  place.start = Json::parse(bytes->substr(1), nullptr, false);
-  if (!start_key_ok(target_, index_of(place), request.cell, place.start)) {
-    return stores::damaged_cursor();
+  Place place;
+  if (bytes->empty()) {
+    place.way = indexed ? Way::kTargets : Way::kTable;
+    return place;
   }
-  return place;
+  const bool sound = place.read(*bytes) && (place.way != Way::kTable) == indexed;
+  if (!sound) return stores::damaged_cursor();
+  const bool begins = place.start.is_null();
+  if (begins || start_key_ok(target_, index_of(place), request.cell, place.start)) return place;
+  return stores::damaged_cursor();
 }
 
 Result<Json> DynamodbWalk::ask(const Place& place, std::string_view cell, std::size_t count,
@@ -62,6 +104,15 @@ Result<Json> DynamodbWalk::ask(const Place& place, std::string_view cell, std::s
   const Json* const items = find_member(*reply, "Items");
   if (items == nullptr || !items->is_array()) return bad_reply("Scan");
   return reply;
+}
+
+// Whether the scan has not brought the record yet, as one on its way to the cell.
+bool DynamodbWalk::is_new(const PageRequest& request, const MappingRecord& record, Place& place) {
+  if (place.way == Way::kTable) return true;
+  const std::uint64_t hash = hash_bytes(request.seed, record.key);
+  if (place.way == Way::kCells) return place.arriving.count(hash) == 0;
+  if (place.arriving.size() < kMaxArriving) place.arriving.insert(hash);
+  return true;
 }
 
 // Takes what the page has room for.
@@ -84,9 +135,8 @@ Error DynamodbWalk::take_items(const Json& items, const PageRequest& request,
     if (!kind.ok()) return kind.error();
     const std::string_view cell = request.cell;
     const bool wanted = cell.empty() || record.cell == cell || record.target == cell;
-    if (*kind != ItemKind::kNone && wanted && record.answer(request.now) == Answer::kFound) {
-      records.push_back(record);
-    }
+    const bool there = *kind != ItemKind::kNone && record.answer(request.now) == Answer::kFound;
+    if (wanted && there && is_new(request, record, progress.place)) records.push_back(record);
   }
   return {};
 }
@@ -111,14 +161,13 @@ Result<Page> DynamodbWalk::page(const PageRequest& request, Deadline deadline) c
       if (!start_key_ok(target_, index_of(at), request.cell, *last)) return bad_reply("Scan");
       at.start = *last;
     } else if (at.way == Way::kTargets) {
-      at = {Way::kCells, Json()};
+      at.way = Way::kCells;
+      at.start = Json();
     } else {
       page.done = true;
     }
   }
-  std::string bytes(1, static_cast<char>(at.way));
-  if (!at.start.is_null()) bytes += at.start.dump();
-  page.next = request.scope.make(bytes);
+  page.next = request.scope.make(at.bytes());
   return std::move(page);
 }
 

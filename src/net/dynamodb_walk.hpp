@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include "cellroute/mapping_store.hpp"
@@ -20,7 +21,11 @@ struct PageRequest {
   std::string_view cell;  // empty: all records
   std::size_t limit;
   Nanos now;
+  std::uint64_t seed = 0;  // of the hashes of keys in cursors, so that nobody can make two alike
 };
+
+// Of the records on their way to a cell, a page's cursor names so many by a hash each.
+inline constexpr std::size_t kMaxArriving = 1024;
 
 // Thread safety: any thread.
 class DynamodbWalk {
@@ -30,7 +35,8 @@ class DynamodbWalk {
       : client_(client), target_(target), table_(table) {}
 
   // A page of the table, or of the records of a cell: first those on their way to it, so that one
-  // that arrives meanwhile is not missed. Profiles of another table are not in it.
+  // that arrives meanwhile is not missed, and not brought twice: where more than kMaxArriving are
+  // on their way, one of those beyond may be. Profiles of another table are not in it.
   Result<Page> page(const PageRequest& request, Deadline deadline) const;
 
  private:
@@ -42,6 +48,7 @@ class DynamodbWalk {
   Result<Json> ask(const Place& place, std::string_view cell, std::size_t count,
                    Deadline deadline) const;
   Error take_items(const Json& items, const PageRequest& request, Progress& progress) const;
+  static bool is_new(const PageRequest& request, const MappingRecord& record, Place& place);
 
   DynamodbClient& client_;
   const DynamodbTarget& target_;

@@ -1,159 +1,16 @@
 #include "net/http_client.hpp"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <limits>
 #include <utility>
+
+#include "net/http_transfer.hpp"
 
 namespace cellroute::net {
 namespace {
 
 constexpr std::size_t kMaxIdle = 8;
-constexpr long kIdleSeconds = 60;
-
-// Keeps a SIGPIPE that this thread raises from the host. libcurl does so by a handler of the whole
-// process, which CURLOPT_NOSIGNAL forbids.
-class NoSigpipe {
- public:
-  NoSigpipe() noexcept {
-    ::sigemptyset(&pipe_);
-    ::sigaddset(&pipe_, SIGPIPE);
-    sigset_t pending;
-    ::sigpending(&pending);
-    pending_ = ::sigismember(&pending, SIGPIPE) == 1;
-    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-  }
-  ~NoSigpipe() {
-    const timespec at_once{};
-    if (!pending_) (void)::sigtimedwait(&pipe_, nullptr, &at_once);
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  NoSigpipe(const NoSigpipe&) = delete;
-  NoSigpipe& operator=(const NoSigpipe&) = delete;
-
- private:
-  sigset_t pipe_;
-  sigset_t before_;
-  bool pending_ = false;  // somebody else's
-};
-
-// What libcurl's callbacks fill.
-struct Transfer {
-  HttpReply reply;
-  std::size_t header_bytes = 0;
-  bool sent = false;
-};
-
-std::size_t take_body(char* bytes, std::size_t, std::size_t size, void* to) noexcept {
-  Transfer& transfer = *static_cast<Transfer*>(to);
-  if (size > kMaxHttpBodyBytes - transfer.reply.body.size()) return 0;
-  try {
-    transfer.reply.body.append(bytes, size);
-  } catch (...) {
-    return 0;
-  }
-  return size;
-}
-
-std::size_t take_header(char*, std::size_t, std::size_t size, void* to) noexcept {
-  std::size_t& bytes = static_cast<Transfer*>(to)->header_bytes;
-  if (size > kMaxHttpHeaderBytes - bytes) return 0;
-  bytes += size;
-  return size;
-}
-
-int before_sending(void* of, char*, char*, int, int) noexcept {
-  return std::exchange(static_cast<Transfer*>(of)->sent, true) ? CURL_PREREQFUNC_ABORT
-                                                               : CURL_PREREQFUNC_OK;
-}
-
-// A header list; null with `failed` where there is no memory.
-class HeaderList {
- public:
-  explicit HeaderList(const std::vector<std::string>& headers) {
-    for (const std::string& header : headers) {
-      curl_slist* const longer = ::curl_slist_append(list_, header.c_str());
-      failed_ |= longer == nullptr;
-      if (longer != nullptr) list_ = longer;
-    }
-  }
-  ~HeaderList() { ::curl_slist_free_all(list_); }
-  HeaderList(const HeaderList&) = delete;
-  HeaderList& operator=(const HeaderList&) = delete;
-
-  curl_slist* get() const noexcept { return list_; }
-  bool failed() const noexcept { return failed_; }
-
- private:
-  curl_slist* list_ = nullptr;
-  bool failed_ = false;
-};
-
-// Sets options of one handle; the first that fails stays.
-class Setter {
- public:
-  explicit Setter(CURL* handle) : handle_(handle) {}
-
-  template <class Value>
-  void set(CURLoption option, Value value) {
-    if (code_ == CURLE_OK) code_ = ::curl_easy_setopt(handle_, option, value);
-  }
-  CURLcode code() const noexcept { return code_; }
-
- private:
-  CURL* handle_;
-  CURLcode code_ = CURLE_OK;
-};
-
-long milliseconds_of(Nanos time) {
-  const Nanos rounded_up = time / kMillisecond + (time % kMillisecond != 0 ? 1 : 0);
-  return static_cast<long>(
-      std::clamp(rounded_up, Nanos{1}, Nanos{std::numeric_limits<int>::max()}));
-}
-
-void set_bounds(Setter& options, Deadline deadline, Transfer& transfer) {
-  const long left = milliseconds_of(deadline.left());
-  options.set(CURLOPT_NOSIGNAL, 1L);
-  options.set(CURLOPT_QUICK_EXIT, 1L);  // no waiting for a look-up of a name that takes longer
-  options.set(CURLOPT_TIMEOUT_MS, left);
-  options.set(CURLOPT_CONNECTTIMEOUT_MS, left);
-  options.set(CURLOPT_MAXCONNECTS, 1L);
-  options.set(CURLOPT_MAXAGE_CONN, kIdleSeconds);
-  options.set(CURLOPT_FOLLOWLOCATION, 0L);
-  options.set(CURLOPT_PROTOCOLS_STR, "http,https");
-  options.set(CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
-  options.set(CURLOPT_WRITEFUNCTION, &take_body);
-  options.set(CURLOPT_WRITEDATA, &transfer);
-  options.set(CURLOPT_HEADERFUNCTION, &take_header);
-  options.set(CURLOPT_HEADERDATA, &transfer);
-  options.set(CURLOPT_PREREQFUNCTION, &before_sending);
-  options.set(CURLOPT_PREREQDATA, &transfer);
-}
-
-void set_request(Setter& options, const HttpRequest& request, const HeaderList& headers) {
-  options.set(CURLOPT_URL, request.url.c_str());
-  options.set(CURLOPT_HTTPHEADER, headers.get());
-  if (request.direct) options.set(CURLOPT_NOPROXY, "*");
-  if (request.body != nullptr) {
-    options.set(CURLOPT_POST, 1L);
-    options.set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body->size()));
-    options.set(CURLOPT_POSTFIELDS, request.body->c_str());
-  }
-  if (request.signing == nullptr) return;
-  const HttpSigning& by = *request.signing;
-  const std::string scope = "aws:amz:" + std::string(by.region) + ":" + std::string(by.service);
-  options.set(CURLOPT_AWS_SIGV4, scope.c_str());
-  options.set(CURLOPT_USERNAME, std::string(by.key_id).c_str());
-  options.set(CURLOPT_PASSWORD, std::string(by.secret).c_str());
-}
-
-Error unavailable(const std::string& url, const std::string& what) {
-  return Error(ErrorCode::kUnavailable, url + ": " + what);
-}
 
 }  // namespace
 
@@ -201,29 +58,22 @@ void HttpClient::give_back(Handle handle) {
 
 Result<HttpReply> HttpClient::exchange(const HttpRequest& request, Deadline deadline, bool& sent) {
   sent = false;
-  if (deadline.passed()) return unavailable(request.url, "no answer in time");
+  if (deadline.passed()) {
+    return Error(ErrorCode::kUnavailable, request.url + ": no answer in time");
+  }
   if (Error error = initialize_curl(); !error.ok()) return error;
+  HttpTransfer transfer(request);
   Handle handle = take();
-  const HeaderList headers(request.headers);
-  if (handle == nullptr || headers.failed()) return unavailable(request.url, "no memory");
-  Transfer transfer;
-  std::array<char, CURL_ERROR_SIZE> text{};
-  Setter options(handle.get());
-  set_bounds(options, deadline, transfer);
-  set_request(options, request, headers);
-  options.set(CURLOPT_ERRORBUFFER, text.data());
-  CURLcode code = options.code();
+  CURLcode code = handle == nullptr ? CURLE_OUT_OF_MEMORY
+                                    : transfer.prepare(handle.get(), authorities_, deadline);
   if (code == CURLE_OK) {
     const NoSigpipe quiet;
     code = ::curl_easy_perform(handle.get());
-    sent = transfer.sent;
+    sent = transfer.sent();
   }
-  if (code != CURLE_OK) {
-    return unavailable(request.url, text[0] != '\0' ? text.data() : ::curl_easy_strerror(code));
-  }
-  ::curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &transfer.reply.status);
-  give_back(std::move(handle));
-  return std::move(transfer.reply);
+  Result<HttpReply> reply = transfer.finish(handle.get(), code);
+  if (reply.ok()) give_back(std::move(handle));
+  return reply;
 }
 
 }  // namespace cellroute::net

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cellroute/status.hpp"
@@ -42,21 +43,25 @@ struct HttpReply {
 };
 
 // Follows no redirection, and sends a request once: libcurl by itself would send it again where a
-// kept connection ends without a byte. Proxies and authorities are those that libcurl finds in its
-// environment. Names are looked up by a thread of libcurl's, which may outlast the call, not the
-// deadline.
+// kept connection ends without a byte. By https it speaks TLS 1.2 or later, and always verifies the
+// server's certificate and name. Proxies are those that libcurl finds in its environment. Names are
+// looked up by a thread of libcurl's, which may outlast the call, not the deadline.
 //
 // Thread safety: any thread. Eight connections stay open, of which none is used after a minute.
 // A copy in a child of fork() may be destroyed.
 class HttpClient {
  public:
-  HttpClient() = default;
+  // `authorities` is a file of the certificates (PEM) of those whose word on a server counts;
+  // empty: the system's.
+  explicit HttpClient(std::string authorities = {}) : authorities_(std::move(authorities)) {}
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  // The reply, of whatever status. kUnavailable: there was none by the deadline, or it broke a
-  // bound; `sent` says whether the server may have the request.
+  // The reply, of whatever status. `sent` says whether the server may have the request.
+  //   kUnavailable  there was none by the deadline, or it broke a bound
+  //   kRefused      the server's certificate is of nobody who is trusted, or of another host, or
+  //                 the file of authorities cannot be read
   Result<HttpReply> exchange(const HttpRequest& request, Deadline deadline, bool& sent);
 
  private:
@@ -69,6 +74,7 @@ class HttpClient {
   void give_back(Handle handle);
 
   const stores::ForkGuard fork_;
+  const std::string authorities_;
   std::mutex mutex_;
   std::vector<Handle> idle_;  // each with one connection at most
 };

@@ -60,6 +60,9 @@ class RedisServers {
   //   kUnsupported  a server of a cluster, and the URL does not say so
   Result<RedisReply> call(unsigned slot, const RedisCommand& command, Deadline deadline);
 
+  // Whom a call for that slot would go to, as far as is known.
+  std::string server_of(unsigned slot) { return node_of(slot)->endpoint.text(); }
+
  private:
   struct Node {
     explicit Node(RedisEndpoint at) : endpoint(std::move(at)) {}

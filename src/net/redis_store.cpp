@@ -4,6 +4,7 @@
 #include <array>
 #include <initializer_list>
 #include <limits>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -123,6 +124,7 @@ class RedisStore final : public MappingStore {
   Result<Page> scan_cell(std::string_view cell, const Cursor& cursor, std::size_t limit,
                          Nanos now) override;
   Result<Page> changes(const Cursor& cursor, std::size_t limit) override;
+  Error renew_feed() override;
   Result<std::size_t> purge(Nanos before, std::size_t limit) override;
 
  private:
@@ -143,7 +145,7 @@ class RedisStore final : public MappingStore {
                          Deadline deadline) {
     return run(partition, std::span(arguments.begin(), arguments.size()), repeatable, deadline);
   }
-  void get_batch(const RedisPartition& partition, std::span<const std::string_view> keys,
+  bool get_batch(const RedisPartition& partition, std::span<const std::string_view> keys,
                  std::span<const std::size_t> wanted, Nanos now, std::span<Lookup> out,
                  Deadline deadline);
   void put_batch(const RedisPartition& partition, std::span<const Outgoing> batch,
@@ -271,12 +273,26 @@ void RedisStore::get_many(std::span<const std::string_view> keys, Nanos now,
     if (!out[i].error.ok()) continue;
     wanted[net::redis_partition(keys[i], format_.partitions)].push_back(i);
   }
+  // Of a server that does not answer the batches come behind all others', so that it holds up its
+  // own keys alone.
+  std::vector<std::pair<const RedisPartition*, std::span<const std::size_t>>> later;
+  std::set<std::string> silent;
   each_batch(wanted, [&](const RedisPartition& partition, std::span<const std::size_t> batch) {
-    get_batch(partition, keys, batch, now, out, deadline);
+    const Deadline share = cluster_ ? deadline.within(deadline.left() / 4) : deadline;
+    const std::string server = cluster_ ? servers_.server_of(partition.slot()) : std::string();
+    if (!silent.contains(server)) {
+      if (get_batch(partition, keys, batch, now, out, share) || !cluster_) return;
+      silent.insert(server);
+    }
+    later.emplace_back(&partition, batch);
   });
+  for (const auto& [partition, batch] : later) {
+    get_batch(*partition, keys, batch, now, out, deadline);
+  }
 }
 
-void RedisStore::get_batch(const RedisPartition& partition, std::span<const std::string_view> keys,
+// False where no server answered in time.
+bool RedisStore::get_batch(const RedisPartition& partition, std::span<const std::string_view> keys,
                            std::span<const std::size_t> wanted, Nanos now, std::span<Lookup> out,
                            Deadline deadline) {
   std::vector<std::string_view> command = {"HMGET", partition.records()};
@@ -303,6 +319,7 @@ void RedisStore::get_batch(const RedisPartition& partition, std::span<const std:
       if (lookup.error.ok()) lookup.answer = lookup.record.answer(now);
     }
   }
+  return error.code() != ErrorCode::kUnavailable;
 }
 
 Result<std::uint64_t> RedisStore::put_if(const MappingRecord& record, std::uint64_t expected) {
@@ -540,6 +557,32 @@ Result<Page> RedisStore::changes(const Cursor& cursor, std::size_t limit) {
   page.done = !full;
   page.next = net::make_feed_cursor(format_.store_id, place);
   return page;
+}
+
+// The partitions first: until `:format` says it too, whoever is not done refuses to write.
+Error RedisStore::renew_feed() {
+  if (Error error = fork_.check(); !error.ok()) return error;
+  const Deadline deadline = Deadline::after(timeout_);
+  const auto stored = stored_format(nullptr, deadline);
+  if (!stored.ok()) return stored.error();
+  if (stored->text() != format_.text()) return another_store();
+  net::RedisFormat fresh = format_;
+  if (Error error = stores::fill_random(&fresh.store_id, sizeof fresh.store_id); !error.ok()) {
+    return error;
+  }
+  const std::string id = std::to_string(fresh.store_id);
+  for (const RedisPartition& partition : partitions_) {
+    const auto reply = run(partition, {"renew", id}, true, deadline);
+    if (!reply.ok()) return reply.error();
+    if (!reply->is(Type::kInteger)) return net::error_of_reply(*reply, kFrom);
+  }
+  const std::string key = net::redis_format_key(prefix_);
+  const std::string text = fresh.text();
+  const std::string_view set[] = {"SET", key, text};
+  const auto reply =
+      servers_.call(net::redis_slot(key), {.arguments = set, .repeatable = true}, deadline);
+  if (!reply.ok()) return reply.error();
+  return reply->is(Type::kError) ? net::error_of_reply(*reply, kFrom) : Error();
 }
 
 Result<std::size_t> RedisStore::purge(Nanos before, std::size_t limit) {

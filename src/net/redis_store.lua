@@ -135,6 +135,12 @@ function operations.purge(store, bound, count)
   return #members
 end
 
+-- store: whose the partition is from now on, if anything was ever written there
+function operations.renew(store)
+  if redis.call('HEXISTS', head, 'store') == 1 then redis.call('HSET', head, 'store', store) end
+  return 0
+end
+
 local operation = operations[ARGV[1]]
 if not operation then return redis.error_reply('ERR no operation of cellroute') end
 return operation(unpack(ARGV, 2))

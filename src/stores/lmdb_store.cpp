@@ -7,8 +7,10 @@
 #include "stores/cursor.hpp"
 #include "stores/lmdb_env.hpp"
 #include "stores/lmdb_error.hpp"
+#include "stores/lmdb_format.hpp"
 #include "stores/lmdb_records.hpp"
 #include "stores/put_rules.hpp"
+#include "stores/random.hpp"
 
 namespace cellroute {
 namespace {
@@ -102,6 +104,7 @@ class LmdbStore final : public MappingStore {
   Result<Page> scan_cell(std::string_view cell, const Cursor& cursor, std::size_t limit,
                          Nanos now) override;
   Result<Page> changes(const Cursor& cursor, std::size_t limit) override;
+  Error renew_feed() override;
   Result<std::size_t> purge(Nanos before, std::size_t limit) override;
 
  private:
@@ -297,6 +300,19 @@ Result<Page> LmdbStore::changes(const Cursor& cursor, std::size_t limit) {
       [&] { return at.move(MDB_NEXT); });
   if (page.ok()) page->next = place->make(format.store_id);
   return page;
+}
+
+// Whoever has the store open reads the identity of the feed with the feed itself.
+Error LmdbStore::renew_feed() {
+  std::uint64_t fresh = 0;
+  if (Error error = stores::fill_random(&fresh, sizeof fresh); !error.ok()) return error;
+  return env_->write(timeout_, [&](MDB_txn* transaction, stores::RecordCodec&) {
+    stores::LmdbFormat format;
+    const int code = stores::read_format(transaction, env_->trees().records, format);
+    if (code != 0) return code;
+    format.store_id = fresh;
+    return stores::write_format(transaction, env_->trees().records, format);
+  });
 }
 
 Result<std::size_t> LmdbStore::purge(Nanos before, std::size_t limit) {

@@ -153,14 +153,21 @@ class MemoryStore final : public MappingStore {
     if (Error error = check_page(limit); !error.ok()) return error;
     const std::shared_lock lock(mutex_);
     Result<stores::FeedPlace> place =
-        stores::feed_place(cursor, store_id_, last_sequence_, forgotten_through_);
+        stores::feed_place(cursor, feed_id_, last_sequence_, forgotten_through_);
     if (!place.ok()) return place.error();
     Page changed;
     const Indexes::BySequence& entries = indexes_.by_sequence();
     place->sequence = fill(changed, entries.upper_bound(place->sequence), entries.end(), limit,
                            place->sequence, [](const Entry&) { return true; });
-    changed.next = place->make(store_id_);
+    changed.next = place->make(feed_id_);
     return changed;
+  }
+
+  Error renew_feed() override {
+    if (Error error = fork_.check(); !error.ok()) return error;
+    const std::unique_lock lock(mutex_);
+    feed_id_ = random_number();
+    return {};
   }
 
   Result<std::size_t> purge(Nanos before, std::size_t limit) override {
@@ -242,6 +249,7 @@ class MemoryStore final : public MappingStore {
   const stores::ForkGuard fork_;
   const std::uint64_t store_id_ = random_number();
   std::shared_mutex mutex_;  // guards all below
+  std::uint64_t feed_id_ = store_id_;
   ByKey by_key_;
   ById by_id_;
   Indexes indexes_;

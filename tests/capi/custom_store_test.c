@@ -233,6 +233,31 @@ static void without_scan(void) {
   free(sink);
 }
 
+static void another_release(void* self) { (void)self; }
+
+/* Who made a store finds what it is made of, through a cache too, and nobody else's. */
+static void finds_self(const host_store* host, cellroute_store* store) {
+  void* self = NULL;
+  cellroute_store* other = NULL;
+  cellroute_store* cached = NULL;
+  CHECK_CODE(cellroute_store_self(store, host_release, &self), CELLROUTE_OK);
+  CHECK(self == host);
+  CHECK_CODE(cellroute_store_cached(store, NULL, &cached, NULL), CELLROUTE_OK);
+  self = NULL;
+  CHECK_CODE(cellroute_store_self(cached, host_release, &self), CELLROUTE_OK);
+  CHECK(self == host);
+  cellroute_store_destroy(cached);
+  self = NULL;
+  CHECK_CODE(cellroute_store_self(store, another_release, &self), CELLROUTE_E_UNSUPPORTED);
+  CHECK_CODE(cellroute_store_open(view_of("memory:"), NULL, &other, NULL), CELLROUTE_OK);
+  CHECK_CODE(cellroute_store_self(other, host_release, &self), CELLROUTE_E_UNSUPPORTED);
+  CHECK(self == NULL);
+  CHECK_CODE(cellroute_store_self(store, NULL, &self), CELLROUTE_E_NULL);
+  CHECK_CODE(cellroute_store_self(store, host_release, NULL), CELLROUTE_E_NULL);
+  CHECK_CODE(cellroute_store_self(NULL, host_release, &self), CELLROUTE_E_NULL);
+  cellroute_store_destroy(other);
+}
+
 void custom_store_test(void) {
   uint32_t can = 0;
   cellroute_store* store = NULL;
@@ -250,6 +275,7 @@ void custom_store_test(void) {
   writes(&host, store);
   scans(&host, store);
   publishes(&host, store);
+  finds_self(&host, store);
   cellroute_store_destroy(store);
   CHECK(host.released == 1);
   free(host.record);

@@ -268,7 +268,7 @@ TEST_CASE("dynamodb: throttling is waited out, is no conflict, and is counted") 
     CHECK(behind.asked("UpdateItem") == 4);
     left = 2;
     CHECK(store->get("tenant", kNow).answer == Answer::kFound);
-    const auto usage = store->usage().at(behind.table());
+    const auto usage = must(store->usage()).at(behind.table());
     CHECK(usage.throttles == 5);
     CHECK(usage.calls == 8);  // one opened it
     CHECK(usage.failures == 0);
@@ -285,6 +285,79 @@ TEST_CASE("dynamodb: throttled for ever, every call ends in time and none is a c
   const auto store = behind.open(kShort);
   throttled = true;
   check_deaf(*store);
+}
+
+std::vector<ConditionalPut> new_puts(int count) {
+  std::vector<ConditionalPut> puts;
+  for (int i = 0; i < count; ++i) puts.push_back({plain_record("key-" + std::to_string(i)), 0});
+  return puts;
+}
+
+TEST_CASE("dynamodb: of many puts several are under way at once, and no more than sixteen") {
+  Behind behind([](const FakeRequest&) { return "forward"; });
+  const auto store = behind.open();
+  const int before = behind.connections();
+  const auto puts = new_puts(60);
+  for (const auto& result : store->put_many(puts)) CHECK(must(result) == 1);
+  CHECK(behind.asked("UpdateItem") == 60);
+  CHECK(behind.connections() - before > 1);
+  CHECK(behind.connections() - before <= 16);
+  const auto sound = behind.open_sound();
+  for (const ConditionalPut& put : puts) {
+    CHECK(sound->get(put.record.key, kNow).answer == Answer::kFound);
+  }
+}
+
+TEST_CASE("dynamodb: puts of one key go one after another, whatever goes beside them") {
+  const auto store = open_dynamodb(shared_dynalite().make_table(testing::fresh_table()));
+  std::vector<ConditionalPut> puts;
+  for (std::uint64_t turn = 0; turn < 4; ++turn) {
+    for (int key = 0; key < 20; ++key) {
+      puts.push_back({plain_record("key-" + std::to_string(key)), turn});
+      puts.back().record.op_id = next_op_id();
+    }
+  }
+  const auto results = store->put_many(puts);
+  REQUIRE(results.size() == puts.size());
+  for (std::size_t i = 0; i < puts.size(); ++i) CHECK(must(results[i]) == puts[i].expected + 1);
+}
+
+TEST_CASE("dynamodb: throttled puts beside others wait, and are no conflict") {
+  std::atomic<int> asked{0};
+  Behind behind([&](const FakeRequest& request) -> std::string {
+    if (request.operation != "UpdateItem" || ++asked % 3 != 0) return "forward";
+    return exception("ThrottlingException");
+  });
+  const auto store = behind.open();
+  for (const auto& result : store->put_many(new_puts(50))) CHECK(must(result) == 1);
+  const auto usage = must(store->usage()).at(behind.table());
+  CHECK(usage.throttles == 24);
+  CHECK(usage.failures == 0);
+  CHECK(usage.write_units >= 50);
+}
+
+TEST_CASE("dynamodb: puts beside others end in time, and are sent once where a reply is lost") {
+  std::atomic<bool> throttles{true};
+  Behind behind([&](const FakeRequest& request) -> std::string {
+    if (request.operation != "UpdateItem") return "forward";
+    if (throttles) return exception("ThrottlingException");
+    (void)forward(request);
+    return kHangUp;
+  });
+  const auto store = behind.open(kShort);
+  for (const auto& result : in_time([&] { return store->put_many(new_puts(40)); })) {
+    CHECK(code_of(result) == ErrorCode::kUnavailable);
+  }
+  throttles = false;
+  const int before = behind.asked("UpdateItem");
+  const auto patient = behind.open();
+  for (const auto& result : patient->put_many(new_puts(40))) {
+    CHECK(code_of(result) == ErrorCode::kUnavailable);
+  }
+  CHECK(behind.asked("UpdateItem") - before == 40);
+  for (const auto& result : behind.open_sound()->put_many(new_puts(40))) {
+    CHECK(code_of(result) == ErrorCode::kConflict);  // each was done
+  }
 }
 
 TEST_CASE("dynamodb: keys that a batch leaves for later are asked for again") {

@@ -1,9 +1,15 @@
 // The parts of the store in DynamoDB: URLs, times, items, credentials, streams.
+#include <sys/stat.h>
+
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <fstream>
 #include <limits>
+#include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "dynalite_server.hpp"
@@ -259,7 +265,8 @@ TEST_CASE("dynamodb: a table with another key is refused") {
         ErrorCode::kUnsupported);
 }
 
-TEST_CASE("dynamodb parts: a container's keys are asked for on this host and its link alone") {
+TEST_CASE(
+    "dynamodb parts: a container's keys are asked for where botocore asks, and nowhere else") {
   const auto url_of = [](const std::string& path, const std::string& url) {
     AwsEnvironment environment;
     environment.container_path = path;
@@ -275,6 +282,8 @@ TEST_CASE("dynamodb parts: a container's keys are asked for on this host and its
   }
   for (const char* const far :
        {"http://example.com/", "http://10.0.0.1/", "http://[2001:db8::1]/",
+        "http://169.254.169.254/latest/", "http://169.254.170.22/", "http://[fe80::1]/",
+        "http://[::ffff:127.0.0.1]/", "http://169.254.170.2.example.com/",
         "http://127.0.0.1@example.com/", "http://localhost.example.com/", "127.0.0.1", "http://",
         "http://127.0.0.1/ x", "http://1.2.3.4#127.0.0.1"}) {
     INFO(far);
@@ -318,6 +327,82 @@ TEST_CASE("dynamodb parts: a container's keys are kept until shortly before they
   environment.container_token = "wrong";
   net::AwsCredentials unknown(environment);
   CHECK(code_of(unknown.get(deadline)) == ErrorCode::kUnavailable);
+}
+
+TEST_CASE("dynamodb parts: a container's token is what its file says when the keys are asked for") {
+  const testing::TemporaryDirectory directory;
+  const std::string path = directory.path("token");
+  const auto write = [&](const std::string& token) { std::ofstream(path) << token; };
+  AwsEnvironment environment;
+  environment.container_token = "of the variable";
+  CHECK(must(net::container_token(environment)) == "of the variable");
+  environment.container_token_file = path;
+  for (const std::string& none : {std::string(), std::string("two\nlines"), std::string("a\r"),
+                                  std::string(20'000, 'x'), std::string("nul\0", 4)}) {
+    write(none);
+    CHECK(code_of(net::container_token(environment)) == ErrorCode::kRefused);
+  }
+  environment.container_token_file = directory.path("none");
+  CHECK(code_of(net::container_token(environment)) == ErrorCode::kRefused);
+  REQUIRE(::mkfifo(environment.container_token_file.c_str(), 0600) == 0);
+  CHECK(code_of(net::container_token(environment)) == ErrorCode::kRefused);  // and does not wait
+  environment.container_token_file = directory.path(".");
+  CHECK(code_of(net::container_token(environment)) == ErrorCode::kRefused);
+
+  FakeHttp server([&](const FakeRequest& request) {
+    return keys_reply(FakeHttp::value(request.head, "authorization"), unix_now() + kSecond);
+  });
+  environment.container_token_file = path;
+  environment.container_url = "http://" + server.address() + "/v1/credentials";
+  net::AwsCredentials credentials(environment);
+  const auto wait_for = [&](const std::string& token) {
+    const Deadline deadline = Deadline::after(kPatience);
+    while (!deadline.passed()) {
+      const auto keys = credentials.get(deadline);
+      if (keys.ok() && keys->key_id == token) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return false;
+  };
+  write("first");
+  CHECK(wait_for("first"));
+  write("second");
+  CHECK(wait_for("second"));
+}
+
+TEST_CASE("dynamodb parts: of threads without keys one asks, and the others wait for it") {
+  std::atomic<int> asked{0};
+  FakeHttp server([&](const FakeRequest&) {
+    ++asked;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return keys_reply("K", unix_now() + 3600 * kSecond);
+  });
+  AwsEnvironment environment;
+  environment.container_url = "http://" + server.address() + "/keys";
+  net::AwsCredentials credentials(environment);
+  std::atomic<int> served{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      const auto keys = credentials.get(Deadline::after(kPatience));
+      if (keys.ok() && keys->key_id == "K") ++served;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(served == 8);
+  CHECK(asked == 1);
+}
+
+TEST_CASE("dynamodb parts: who waits for another's question does not outlast its own time") {
+  FakeHttp server([](const FakeRequest&) { return std::string(testing::kDrip); });
+  AwsEnvironment environment;
+  environment.container_url = "http://" + server.address() + "/keys";
+  net::AwsCredentials credentials(environment);
+  std::thread asking([&] { (void)credentials.get(Deadline::after(2 * kSecond)); });
+  const Deadline bound = Deadline::after(10 * kSecond);
+  CHECK(code_of(credentials.get(Deadline::after(200 * kMillisecond))) == ErrorCode::kUnavailable);
+  CHECK_FALSE(bound.passed());
+  asking.join();
 }
 
 TEST_CASE("dynamodb parts: without credentials nothing is sent") {
@@ -369,6 +454,27 @@ TEST_CASE("dynamodb stream: records bring what changed, in order and once") {
   CHECK(changes[6].record->revision == 1);
 }
 
+TEST_CASE("dynamodb stream: where another table has profiles, a record without one must be read") {
+  net::DynamodbTarget target = target_of();
+  target.profiles = "Profiles";
+  std::vector<net::StreamChange> changes;
+  const auto take = [&](const net::StreamChange& change) {
+    changes.push_back(change);
+    return Error();
+  };
+  CHECK(must(net::read_stream_event(target, stream_event(), take)).taken == 7);
+  CHECK(changes[0].key == "tenant");
+  CHECK_FALSE(changes[0].record.has_value());
+  REQUIRE(changes[2].record.has_value());  // what is gone has no profile
+  CHECK(changes[2].record->deleted);
+  Json event = Json::parse(stream_event());
+  event["Records"][0]["dynamodb"]["NewImage"]["Tier"] = {{"S", "retail"}};
+  changes.clear();
+  CHECK(must(net::read_stream_event(target, event.dump(), take)).taken == 7);
+  REQUIRE(changes[0].record.has_value());
+  CHECK(changes[0].record->profile->tier == "retail");
+}
+
 TEST_CASE("dynamodb stream: the first that fails is named, and what is behind it is not taken") {
   int taken = 0;
   const auto result = must(
@@ -391,11 +497,48 @@ TEST_CASE("dynamodb stream: the first that fails is named, and what is behind it
   CHECK(corrupt.failed == damaged["Records"][1]["dynamodb"]["SequenceNumber"]);
 }
 
+TEST_CASE("dynamodb: a record whose migration ends while its target is scanned comes once") {
+  const auto store = testing::open_dynamodb(shared_dynalite().make_table(testing::fresh_table()));
+  MappingRecord moving = plain_record("moving");
+  moving.state = MigrationState::kCopying;
+  moving.target = "cell-b";
+  REQUIRE(store->put_if(moving, 0).ok());
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(store->put_if(plain_record("k" + std::to_string(i), "cell-b"), 0).ok());
+  }
+  std::multiset<std::string> keys;
+  Page page = must(store->scan_cell("cell-b", "", 1, kNow));
+  REQUIRE(page.records.size() == 1);
+  CHECK(page.records[0].key == "moving");
+  MappingRecord arrived = plain_record("moving", "cell-b");
+  arrived.epoch = 2;
+  arrived.op_id = testing::next_op_id();
+  REQUIRE(store->put_if(arrived, 1).ok());
+  for (;;) {
+    for (const MappingRecord& record : page.records) keys.insert(record.key);
+    if (page.done) break;
+    page = must(store->scan_cell("cell-b", page.next, 1, kNow));
+  }
+  CHECK(keys == std::multiset<std::string>{"k0", "k1", "k2", "moving"});
+  // A scan that begins now finds it where it is.
+  CHECK(must(store->scan_cell("cell-b", "", 10, kNow)).records.size() == 4);
+  // Cursors with more hashes than there are bytes, or than there may be, are none.
+  for (const std::string& bytes :
+       {std::string("t"), std::string("c\0\1", 3), std::string("t\xff\xff")}) {
+    INFO(bytes);
+    Cursor cursor = page.next.substr(0, 9) + bytes;
+    CHECK(code_of(store->scan_cell("cell-b", cursor, 1, kNow)) == ErrorCode::kInvalidArgument);
+  }
+}
+
 TEST_CASE("dynamodb stream: what is no event is an error") {
   const auto take = [](const net::StreamChange&) { return Error(); };
   for (const char* const event : {"", "[]", "{}", R"({"Records":{}})", R"({"Records":[1]})",
                                   R"({"Records":[{"dynamodb":{"Keys":{}}}]})",
-                                  R"({"Records":[{"dynamodb":{"SequenceNumber":""}}]})"}) {
+                                  R"({"Records":[{"dynamodb":{"SequenceNumber":""}}]})",
+                                  R"({"Records":[{"dynamodb":{"SequenceNumber":"1\""}}]})",
+                                  R"({"Records":[{"dynamodb":{"SequenceNumber":
+                                     "12345678901234567890123456789012345678901"}}]})"}) {
     INFO(event);
     CHECK(code_of(net::read_stream_event(target_of(), event, take)) == ErrorCode::kInvalidArgument);
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import http.server
 import json
@@ -23,6 +24,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
+from botocore.utils import ContainerMetadataFetcher
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "PATH": os.environ["PATH"]}
@@ -167,6 +169,123 @@ def test_the_c_library_opens_a_table(endpoint: str, monkeypatch: pytest.MonkeyPa
     library.cellroute_store_destroy(store)
 
 
+def test_c_has_the_usage_of_tables_and_reads_their_streams(endpoint: str) -> None:
+    for name in ("mappings-of-c", "profiles-of-c"):
+        make_table(endpoint, name, "PartitionKey")
+    url = f"dynamodb://mappings-of-c?region=eu-west-1&endpoint={endpoint}&profiles=profiles-of-c"
+    ran = subprocess.run(
+        [os.environ["CELLROUTE_DYNAMODB_STORE"], url, SOURCE / "tests/data/dynamodb_stream_event.json"],
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+class Authority:
+    """Whose word on servers' certificates counts, made for a test."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.directory = directory
+        directory.mkdir()
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                     "-subj", "/CN=an authority", "-keyout", "ca.key", "-out", "ca.pem")
+        self.file = str(directory / "ca.pem")
+
+    def openssl(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=self.directory, check=True, capture_output=True)
+
+    def certificate(self, name: str, subject: str) -> tuple[str, str]:
+        """The key and the certificate of a server that is called so, as text."""
+        (self.directory / f"{name}.cnf").write_text(f"subjectAltName={subject}\n")
+        self.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                     "-subj", "/CN=a server", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+                     "-days", "2", "-extfile", f"{name}.cnf", "-out", f"{name}.pem")
+        return (self.directory / f"{name}.key").read_text(), (self.directory / f"{name}.pem").read_text()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls") / "authority")
+
+
+@contextlib.contextmanager
+def dynalite_by_tls(key: str, certificate: str, directory: pathlib.Path) -> Iterator[int]:
+    """dynalite that speaks TLS alone; its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    process = subprocess.Popen(
+        ["node", os.environ["CELLROUTE_DYNALITE"] + "/node_modules/dynalite/cli.js", "--host", "127.0.0.1",
+         "--port", str(port), "--createTableMs", "0", "--ssl", f"--key={key}", f"--cert={certificate}"],
+        cwd=directory, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline, "dynalite does not answer"
+                time.sleep(0.05)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_tables_are_read_and_written_by_tls(authority: Authority, tmp_path: pathlib.Path) -> None:
+    key, certificate = authority.certificate("here", "IP:127.0.0.1")
+    with dynalite_by_tls(key, certificate, tmp_path) as port:
+        session = boto3.Session(aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="secret", region_name="eu-west-1")
+        theirs = session.client("dynamodb", endpoint_url=f"https://127.0.0.1:{port}", verify=authority.file)
+        theirs.create_table(
+            TableName="by-tls", BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "PartitionKey", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "PartitionKey", "AttributeType": "S"}])
+        trusting = ENVIRONMENT | {"AWS_CA_BUNDLE": authority.file}
+        url = f"dynamodb://by-tls?region=eu-west-1&endpoint=127.0.0.1:{port}"  # https where nothing is said
+        put = run("put", "tenant", "--cell", "cell-a", "--mappings", url, environment=trusting)
+        assert put.returncode == 0, put.stderr
+        got = run("get", "tenant", "--mappings", url, environment=trusting)
+        assert json.loads(got.stdout)["cell"] == "cell-a"
+        item = theirs.get_item(TableName="by-tls", Key={"PartitionKey": {"S": "tenant"}})["Item"]
+        assert item["CellId"] == {"S": "cell-a"}
+        lines = "".join(json.dumps({"key": f"k{i}", "cell": "cell-a"}) + "\n" for i in range(40))
+        (tmp_path / "records.jsonl").write_text(lines)
+        imported = run("import", str(tmp_path / "records.jsonl"), "--mappings", url, environment=trusting)
+        assert imported.returncode == 0, imported.stderr
+        assert theirs.scan(TableName="by-tls", Select="COUNT")["Count"] == 41
+
+
+@pytest.mark.parametrize("subject,trusted,told", [
+    ("IP:127.0.0.1", "nobody", "certificate"),  # the system's authorities do not know it
+    ("IP:127.0.0.1", "another", "certificate"),
+    ("IP:127.0.0.1", "missing", "missing.pem"),
+    ("DNS:dynamodb.eu-west-1.amazonaws.com", "own", "127.0.0.1"),
+    ("IP:127.0.0.2", "own", "127.0.0.1")])
+def test_who_is_not_trusted_is_sent_nothing(
+    authority: Authority, tmp_path: pathlib.Path, subject: str, trusted: str, told: str
+) -> None:
+    key, certificate = authority.certificate("other", subject)
+    environment = dict(ENVIRONMENT)
+    if trusted == "own":
+        environment["AWS_CA_BUNDLE"] = authority.file
+    elif trusted != "nobody":
+        other = Authority(tmp_path / "another")
+        environment["AWS_CA_BUNDLE"] = other.file if trusted == "another" else str(tmp_path / "missing.pem")
+    with dynalite_by_tls(key, certificate, tmp_path) as port:
+        url = f"dynamodb://by-tls?region=eu-west-1&endpoint=https://127.0.0.1:{port}"
+        ran = run("get", "tenant", "--mappings", url, environment=environment)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert told in ran.stderr
+    assert "AWS_CA_BUNDLE" in ran.stderr
+
+
+def test_a_server_without_tls_is_no_answer_to_https(endpoint: str) -> None:
+    url = f"dynamodb://by-tls?region=eu-west-1&endpoint={endpoint.replace('http:', 'https:')}"
+    ran = run("get", "tenant", "--mappings", url)
+    assert (ran.returncode, ran.stdout) == (2, "")
+
+
 @pytest.mark.parametrize("attribute", [
     {"CellId": 5}, {"CellId": "a b"}, {"Revision": "x"}, {"Revision": 0}, {"Revision": 1}, {"CreatedAt": "yesterday"},
     {"CreatedAt": 5}, {"Flags": ["ok", 5]}, {"Flags": {1, 2}}, {"Tier": ["x"]}, {"Flags": [str(i) for i in range(17)]}])
@@ -224,6 +343,53 @@ def answer_table(operation: str, body: Any) -> tuple[int, Any]:
     if operation == "BatchGetItem":
         return 200, {"Responses": {name: [] for name in body["RequestItems"]}, "UnprocessedKeys": {}}
     return 200, replies.get(operation, {})
+
+
+@pytest.mark.parametrize("host", [
+    "example.com", "10.0.0.1", "169.254.169.254", "localhost.example.com", "127.0.0.1.example.com"])
+def test_whom_botocore_does_not_ask_for_keys_is_not_asked(host: str) -> None:
+    with pytest.raises(ValueError):
+        ContainerMetadataFetcher()._validate_allowed_url(f"http://{host}:9/keys")
+    environment = {"PATH": os.environ["PATH"], "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{host}:9/keys"}
+    ran = run("get", "tenant", "--mappings", "dynamodb://none?region=eu-west-1", environment=environment)
+    assert ran.returncode == 2
+    assert "is not asked" in ran.stderr
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_pods_keys_come_from_its_agent_for_the_token_in_its_file(host: str, tmp_path: pathlib.Path) -> None:
+    """As EKS Pod Identity gives them: a URL, and a file with a token."""
+    asked: list[tuple[str, str | None]] = []
+
+    class Agent(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers["Authorization"]))
+            body = json.dumps({"AccessKeyId": "ASIAPOD", "SecretAccessKey": "s", "Token": "session", "AccountId": "1",
+                               "Expiration": "2099-01-01T00:00:00Z"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    agent = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Agent)
+    threading.Thread(target=agent.serve_forever, args=(0.01,), daemon=True).start()
+    ContainerMetadataFetcher()._validate_allowed_url(f"http://{host}:{agent.server_port}/v1/credentials")
+    (tmp_path / "token").write_text("of-the-pod")
+    recorder = Recorder(answer_table)
+    environment = {
+        "PATH": os.environ["PATH"], "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{host}:{agent.server_port}/v1/credentials",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": "older", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token")}
+    ran = run("get", "tenant", "--mappings", f"dynamodb://table-1?region=eu-west-1&endpoint={recorder.endpoint}",
+              environment=environment)
+    assert ran.returncode == 1, ran.stderr
+    assert asked == [("/v1/credentials", "of-the-pod")]
+    assert len(recorder.requests) == 2
+    for _, headers, _ in recorder.requests:
+        assert headers["X-Amz-Security-Token"] == "session"
+        assert "Credential=ASIAPOD/" in headers["Authorization"]
 
 
 @pytest.mark.parametrize("key", ["plain", "a b+c%20d", "é\u2028\"\\/", "日本語 🚀", "&=?#;,'", "x" * 1024, "\t\x01\x7f"])

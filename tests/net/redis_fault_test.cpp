@@ -150,6 +150,30 @@ TEST_CASE("redis: a store that another one replaced refuses to write, and reader
   CHECK(code_of(store->purge(kNow, 10)) == ErrorCode::kRefused);
 }
 
+TEST_CASE(
+    "redis: where the feed was renewed, whoever had the store open refuses until it opens it") {
+  const std::string url = testing::shared_cluster().url(testing::fresh_prefix());
+  const auto before = open_with(url, testing::kPatience);
+  for (int i = 0; i < 20; ++i) {
+    REQUIRE(before->put_if(plain_record("k" + std::to_string(i)), 0).ok());
+  }
+  const Cursor cursor = must(before->changes("", 100)).next;
+  const auto restoring = open_with(url, testing::kPatience);
+  REQUIRE(restoring->renew_feed().ok());
+  for (MappingStore* const old : {before.get(), restoring.get()}) {
+    CHECK(code_of(old->put_if(plain_record("k3"), 1)) == ErrorCode::kRefused);
+    CHECK(code_of(old->changes(cursor, 100)) == ErrorCode::kRefused);
+    CHECK(old->get("k3", kNow).answer == Answer::kFound);
+    CHECK(old->renew_feed().code() == ErrorCode::kRefused);
+  }
+  const auto after = open_with(url, testing::kPatience);
+  CHECK(code_of(after->changes(cursor, 100)) == ErrorCode::kRefused);
+  CHECK(must(after->changes("", 100)).records.size() == 20);
+  for (int i = 0; i < 40; ++i) {  // also in partitions that nobody had written to
+    CHECK(must(after->put_if(plain_record("k" + std::to_string(i)), i < 20 ? 1 : 0)) > 0);
+  }
+}
+
 TEST_CASE("redis: a script that the server forgot is sent again") {
   RedisServer server;
   const auto store = open_with(server.url(), testing::kPatience);
@@ -547,6 +571,10 @@ TEST_CASE("redis cluster: a node that is stopped holds up its own keys alone") {
   testing::RedisCluster cluster;
   const auto patient = open_with(cluster.url(), testing::kPatience);
   const auto store = open_with(cluster.url(), kShort);
+  const auto fresh = open_with(cluster.url(), 2 * kSecond);
+  for (std::size_t i = 0; i < 3; ++i) {  // or the others stop serving when they miss one
+    cluster.server(i).ask({"CONFIG", "SET", "cluster-require-full-coverage", "no"});
+  }
   for (int i = 0; i < 30; ++i) {
     REQUIRE(patient->put_if(plain_record("k" + std::to_string(i)), 0).ok());
   }
@@ -559,6 +587,23 @@ TEST_CASE("redis cluster: a node that is stopped holds up its own keys alone") {
   }
   CHECK(known > 0);
   CHECK(known < 30);
+  // Asked for at once, whichever come first.
+  std::vector<std::string> keys;
+  for (int i = 0; i < 30; ++i) keys.push_back("k" + std::to_string(i));
+  const std::vector<std::string_view> wanted(keys.begin(), keys.end());
+  std::vector<Lookup> found(wanted.size());
+  for (MappingStore* const asked : {fresh.get(), fresh.get(), store.get()}) {
+    in_time([&] {
+      asked->get_many(wanted, kNow, found);
+      return 0;
+    });
+    int together = 0;
+    for (const Lookup& lookup : found) {
+      if (lookup.answer == Answer::kFound) ++together;
+      CHECK(lookup.answer != Answer::kAbsent);
+    }
+    CHECK(together == known);
+  }
   cluster.server(2).go_on();
   for (int i = 0; i < 30; ++i) {
     CHECK(get_until_known(*patient, "k" + std::to_string(i)).answer == Answer::kFound);

@@ -16,6 +16,7 @@ from ._abi import NO_CELL, lib as _lib
 from .assignment import Assignment, Mapping
 from .decision import Decision
 from .decisions import Decisions
+from .dynamodb import StreamChange, StreamResult, TableUsage, read_stream, table_usage
 from .errors import (
     BrokenStoreError, CellrouteError, ConflictError, CorruptError, ExhaustedError, ForkedError,
     InvalidArgumentError, LibraryError, NoMemoryError, NoSnapshotError, NotFoundError,
@@ -39,10 +40,10 @@ library_path: str = _lib.path
 
 __all__ = [
     "Assignment", "BrokenStoreError", "CacheCounts", "CachedStore", "Cell", "CellGuards",
-    "CellrouteError", "ConflictError", "CorruptError", "Decision", "Decisions", "ExhaustedError", "FleetKeeper", "ForkedError", "InvalidArgumentError",
-    "Keys", "LeaseStore", "LibraryError", "Mapping", "MappingStore", "NO_CELL", "NoMemoryError", "NoSnapshotError",
+    "CellrouteError", "ConflictError", "CorruptError", "Decision", "Decisions", "ExhaustedError",
+    "FleetKeeper", "ForkedError", "InvalidArgumentError", "Keys", "LeaseStore", "LibraryError", "Mapping", "MappingStore", "NO_CELL", "NoMemoryError", "NoSnapshotError",
     "NotFoundError", "Page", "Past", "PinnedProfile", "Profile", "REASONS", "Reason", "Record",
-    "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "Topology",
-    "UnavailableError", "UnknownNameError", "UnsupportedError", "Usage", "UsagePage", "library_path", "memory_size",
-    "pack_keys",
+    "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "StreamChange", "StreamResult",
+    "TableUsage", "Topology", "UnavailableError", "UnknownNameError", "UnsupportedError", "Usage", "UsagePage",
+    "library_path", "memory_size", "pack_keys", "read_stream", "table_usage",
 ]

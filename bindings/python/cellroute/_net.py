@@ -8,10 +8,10 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from ctypes import POINTER, c_int32, c_int64, c_uint32, c_void_p
+from ctypes import POINTER, c_char, c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from typing import Any
 
-from ._abi import ErrorText, Sized, View, lib
+from ._abi import ErrorText, Record, Sized, View, lib
 from ._calls import Handle, made, view_of
 from .errors import LibraryError
 
@@ -23,31 +23,67 @@ class NetOptions(Sized):
     _fields_ = [("open_existing", c_uint32), ("timeout_ns", c_int64)]
 
 
+class DynamodbUsage(Sized):
+    _fields_ = [("reserved", c_uint32), ("calls", c_uint64), ("throttles", c_uint64), ("failures", c_uint64),
+                ("read_units", c_double), ("write_units", c_double), ("table", c_char * 256)]
+
+
+class StreamChangeStruct(Sized):
+    _fields_ = [("expired", c_uint32), ("key", View), ("record", POINTER(Record))]
+
+
+TakeChange = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(StreamChangeStruct))
+
+
+class StreamSink(Sized):
+    _fields_ = [("reserved", c_uint32), ("self", c_void_p), ("change", TakeChange)]
+
+
+class StreamResultStruct(Sized):
+    _fields_ = [("failure", c_int32), ("taken", c_uint64), ("passed_over", c_uint64), ("failed", c_char * 48),
+                ("response", c_char * 112)]
+
+
+PROTOTYPES: dict[str, list[Any]] = {
+    "store_open": [View, POINTER(NetOptions), POINTER(c_void_p), POINTER(ErrorText)],
+    "lease_store_open": [View, POINTER(NetOptions), POINTER(c_void_p), POINTER(ErrorText)],
+    "dynamodb_usage": [c_void_p, c_uint32, POINTER(DynamodbUsage)],
+    "dynamodb_stream": [View, View, POINTER(StreamSink), POINTER(StreamResultStruct), POINTER(ErrorText)],
+}
+
+
 def is_net(url: str) -> bool:
     return url.partition(":")[0] in SCHEMES
 
 
 def open_store(url: bytes, open_existing: bool, timeout_ns: int) -> Handle:
     options = NetOptions(open_existing=open_existing, timeout_ns=timeout_ns)
-    return made(_function("store_open"), lib.store_destroy, view_of(url), options)
+    return made(function("store_open"), lib.store_destroy, view_of(url), options)
 
 
 def open_leases(url: bytes, timeout_ns: int) -> Handle:
     options = NetOptions(timeout_ns=timeout_ns)
-    return made(_function("lease_store_open"), lib.lease_store_destroy, view_of(url), options)
+    return made(function("lease_store_open"), lib.lease_store_destroy, view_of(url), options)
 
 
 @functools.cache
-def _function(name: str) -> Any:
+def function(name: str) -> Any:
+    found = getattr(_library(), f"cellroute_net_{name}")
+    found.argtypes, found.restype = PROTOTYPES[name], c_int32
+    return found
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
     """Beside libcellroute.so, unless it is named: the two are of one release."""
     beside = os.path.join(os.path.dirname(lib.path), NAME)
     path = os.environ.get("CELLROUTE_NET_LIBRARY") or (beside if os.path.exists(beside) else NAME)
     try:
-        function = getattr(ctypes.CDLL(path), f"cellroute_net_{name}")
+        library = ctypes.CDLL(path)
+        for name in PROTOTYPES:
+            getattr(library, f"cellroute_net_{name}")
     except (OSError, AttributeError) as error:
         raise LibraryError(
             f"cellroute: the library for stores behind a network cannot be loaded: {error}. Install "
             f"{NAME}, or name its file in the environment variable CELLROUTE_NET_LIBRARY.") from None
-    function.argtypes = [View, POINTER(NetOptions), POINTER(c_void_p), POINTER(ErrorText)]
-    function.restype = c_int32
-    return function
+    return library

@@ -70,8 +70,8 @@ class BreakerOf {
 
   // Lets a request through, as a probe where it is half-open. Closed, this is one relaxed load: the
   // word itself says all there is to know.
-  BreakerAnswer pass(const BreakerRules& rules, Nanos now, BreakerTicket& ticket,
-                     Nanos& retry_after) const noexcept {
+  CELLROUTE_HOT BreakerAnswer pass(const BreakerRules& rules, Nanos now, BreakerTicket& ticket,
+                                   Nanos& retry_after) const noexcept {
     const std::uint64_t word = cell_.breaker.load(std::memory_order_relaxed);
     if (is_closed(word) || !rules.on()) [[likely]] {
       ticket.generation = generation_of(word);

@@ -45,13 +45,13 @@ struct LineCounts {
   std::uint64_t marks = 0;  // of keys that are kept aside
   bool sound = true;
 
-  void add(const Header& header, const Layout& layout, std::uint64_t entry) noexcept {
+  void add(const Header& header, const EntryReader& reader, std::uint64_t entry) noexcept {
     if (entry == 0) return;
-    const EntryValue value = value_of(layout, entry);
+    const EntryValue value = reader.value_of(entry);
     const bool mark = value.code == header.cells + 1;
     const bool names =
         value.code >= 1 && value.code <= header.cells && value.profile < header.profiles;
-    sound = sound && entry >> layout.value_bits() != 0 &&
+    sound = sound && entry >> reader.value_bits != 0 &&
             (mark ? value.profile == 0 && value.epoch == 0 : names);
     ++entries;
     marks += mark ? 1U : 0U;
@@ -62,12 +62,13 @@ inline Error check_lines(std::span<const std::byte> bytes, const Header& header,
                          std::uint64_t& marks) {
   const Sections at(header);
   const Layout layout = header.layout();
+  const EntryReader reader(layout);
   LineCounts counts;
   for (std::uint64_t offset = at.lines; offset < at.aside; offset += kLineBytes) {
     const std::byte* const line = bytes.data() + offset;
     for (unsigned i = 0; i < layout.entries_a_line(); ++i) {
       const std::uint64_t entry = load64(line + i * layout.entry_bytes) & layout.entry_mask();
-      counts.add(header, layout, entry);
+      counts.add(header, reader, entry);
     }
     const bool spare = layout.entry_bytes == kNineBytes && line[kLineBytes - 1] != std::byte{0};
     if (counts.sound && !spare) continue;
@@ -84,14 +85,11 @@ inline Error check_lines(std::span<const std::byte> bytes, const Header& header,
 // Whether a line of the key says that it is kept aside.
 inline bool is_marked(std::span<const std::byte> lines, const Header& header,
                       const KeyHash& hash) noexcept {
-  const Layout layout = header.layout();
-  const std::uint64_t fingerprint = layout.fingerprint(hash);
-  const std::uint64_t wanted = fingerprint << layout.value_bits();
-  const std::uint64_t first = layout.first_line(hash);
-  for (const std::uint64_t line : {first, layout.other_line(first, fingerprint)}) {
-    const std::uint64_t entry =
-        match(layout, lines.data() + line * kLineBytes, wanted, layout.fingerprint_mask());
-    if (entry != 0) return value_of(layout, entry).code == header.cells + 1;
+  const EntryReader reader(header.layout());
+  const std::uint64_t first = header.layout().first_line(hash);
+  for (const std::uint64_t line : {first, reader.other_line(first, hash.mark)}) {
+    const std::uint64_t entry = reader.entry_in(lines.data() + line * kLineBytes, hash.mark);
+    if (entry != 0) return reader.value_of(entry).code == header.cells + 1;
   }
   return false;
 }

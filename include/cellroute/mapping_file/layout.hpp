@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "cellroute/hash.hpp"
+#include "cellroute/hot_path.hpp"
 
 namespace cellroute::crm {
 
@@ -43,6 +44,13 @@ inline std::uint64_t load64(const std::byte* at) noexcept {
   return bits;
 }
 
+// The other line, of `lines`, of an entry that lies in `line`.
+inline std::uint64_t other_line(std::uint64_t line, std::uint64_t fingerprint,
+                                std::uint64_t lines) noexcept {
+  const std::uint64_t sum = scale(mix(fingerprint), lines);
+  return sum >= line ? sum - line : sum + lines - line;
+}
+
 // How lines are cut into entries. An entry, from its lowest bit: epoch (1 bit), profile, code,
 // fingerprint. Code 0: free, all bits zero; 1 to `cells`: a cell; cells + 1: the key is kept aside.
 struct Layout {
@@ -67,10 +75,8 @@ struct Layout {
   }
   std::uint64_t first_line(const KeyHash& hash) const noexcept { return scale(hash.place, lines); }
 
-  // The other line of an entry that lies in `line`.
   std::uint64_t other_line(std::uint64_t line, std::uint64_t fingerprint) const noexcept {
-    const std::uint64_t sum = scale(mix(fingerprint), lines);
-    return sum >= line ? sum - line : sum + lines - line;
+    return crm::other_line(line, fingerprint, lines);
   }
 
   std::uint64_t entry_mask() const noexcept { return ~std::uint64_t{0} >> (64 - 8 * entry_bytes); }
@@ -86,14 +92,6 @@ struct EntryValue {
   std::uint32_t epoch = 0;
 };
 
-inline EntryValue value_of(const Layout& layout, std::uint64_t entry) noexcept {
-  const auto below = [](std::uint64_t bits, unsigned count) {
-    return static_cast<std::uint32_t>(bits & ((std::uint64_t{1} << count) - 1));
-  };
-  return {below(entry >> (1 + layout.profile_bits), layout.code_bits),
-          below(entry >> 1, layout.profile_bits), below(entry, 1)};
-}
-
 inline std::uint64_t make_entry(const Layout& layout, std::uint64_t fingerprint,
                                 const EntryValue& value) noexcept {
   const std::uint64_t code = std::uint64_t{value.code} << (1 + layout.profile_bits);
@@ -101,26 +99,68 @@ inline std::uint64_t make_entry(const Layout& layout, std::uint64_t fingerprint,
          value.epoch;
 }
 
+// The entry at `at` where its fingerprint is the wanted one, else `found`.
+CELLROUTE_HOT inline std::uint64_t match_one(const std::byte* at, std::uint64_t wanted,
+                                             std::uint64_t mask, std::uint64_t found) noexcept {
+  const std::uint64_t entry = load64(at) ^ wanted;
+  return (entry & mask) == 0 ? entry : found;
+}
+
+template <std::size_t kEntryBytes, std::size_t... kPlaces>
+CELLROUTE_HOT inline std::uint64_t match(const std::byte* line, std::uint64_t wanted,
+                                         std::uint64_t mask,
+                                         std::index_sequence<kPlaces...> /*places*/) noexcept {
+  std::uint64_t found = 0;
+  ((found = match_one(line + kPlaces * kEntryBytes, wanted, mask, found)), ...);
+  return found;
+}
+
 // The entry of the line whose fingerprint stands in `wanted`, or 0: its value alone can be taken
 // from it, other bits are the neighbour's. `mask` is the layout's fingerprint_mask(). Unrolled and
 // without branches, which no compiler does by itself: where the entry lies cannot be predicted.
-template <unsigned kEntryBytes>
-[[gnu::always_inline]] inline std::uint64_t match(const std::byte* line, std::uint64_t wanted,
-                                                  std::uint64_t mask) noexcept {
-  return [&]<std::size_t... kPlaces>(std::index_sequence<kPlaces...>) {
-    const auto value_if = [&](std::size_t place) {
-      const std::uint64_t entry = load64(line + place * kEntryBytes) ^ wanted;
-      return entry & (std::uint64_t{(entry & mask) != 0} - 1);
-    };
-    return (value_if(kPlaces) | ...);
-  }
-  (std::make_index_sequence<kLineBytes / kEntryBytes>());
+template <std::size_t kEntryBytes>
+CELLROUTE_HOT inline std::uint64_t match(const std::byte* line, std::uint64_t wanted,
+                                         std::uint64_t mask) noexcept {
+  return match<kEntryBytes>(line, wanted, mask,
+                            std::make_index_sequence<kLineBytes / kEntryBytes>());
 }
 
-inline std::uint64_t match(const Layout& layout, const std::byte* line, std::uint64_t wanted,
-                           std::uint64_t mask) noexcept {
-  return layout.entry_bytes == kNineBytes ? match<kNineBytes>(line, wanted, mask)
-                                          : match<kEightBytes>(line, wanted, mask);
-}
+// A layout as look-ups need it: its numbers made into masks and shifts.
+struct EntryReader {
+  EntryReader() = default;
+  explicit EntryReader(const Layout& layout) noexcept
+      : fingerprint_mask(layout.fingerprint_mask()),
+        code_mask((std::uint64_t{1} << layout.code_bits) - 1),
+        profile_mask((std::uint64_t{1} << layout.profile_bits) - 1),
+        lines(layout.lines),
+        value_bits(static_cast<std::uint8_t>(layout.value_bits())),
+        code_at(static_cast<std::uint8_t>(1 + layout.profile_bits)),
+        mark_cut(static_cast<std::uint8_t>(64 - 8 * layout.entry_bytes)) {}
+
+  // The fingerprint of a key of this mark, where it stands in an entry.
+  CELLROUTE_HOT std::uint64_t wanted(std::uint64_t mark) const noexcept {
+    return mark >> mark_cut & fingerprint_mask;
+  }
+  CELLROUTE_HOT std::uint64_t other_line(std::uint64_t line, std::uint64_t mark) const noexcept {
+    return crm::other_line(line, wanted(mark) >> value_bits, lines);
+  }
+  CELLROUTE_HOT std::uint64_t entry_in(const std::byte* line, std::uint64_t mark) const noexcept {
+    return mark_cut != 0 ? match<kNineBytes>(line, wanted(mark), fingerprint_mask)
+                         : match<kEightBytes>(line, wanted(mark), fingerprint_mask);
+  }
+  CELLROUTE_HOT EntryValue value_of(std::uint64_t entry) const noexcept {
+    return {static_cast<std::uint32_t>(entry >> code_at & code_mask),
+            static_cast<std::uint32_t>(entry >> 1 & profile_mask),
+            static_cast<std::uint32_t>(entry & 1)};
+  }
+
+  std::uint64_t fingerprint_mask = 0;
+  std::uint64_t code_mask = 0;
+  std::uint64_t profile_mask = 0;
+  std::uint64_t lines = 1;
+  std::uint8_t value_bits = 0;
+  std::uint8_t code_at = 0;
+  std::uint8_t mark_cut = 0;  // bits of the mark that no entry has room for
+};
 
 }  // namespace cellroute::crm

@@ -26,7 +26,8 @@ def served(router: Router, key: str, tries: int, now_ns: int, plan: str = "") ->
     for _ in range(tries):
         decision = router.route(key, profile, now_ns=now_ns)
         count += decision.ok
-        router.report(decision, now_ns=now_ns)
+        if decision.ok:
+            router.report(decision, http_status=200, now_ns=now_ns)
     return count
 
 

@@ -1,7 +1,8 @@
 // Calls that .ci/instructions counts under callgrind, which counts alike on any machine. Run alone
 // it only checks that every call was served.
 //
-//   route_instructions CASE    guarded, publishing, unguarded, mapped, base, swapping
+//   route_instructions CASE    guarded, publishing, unguarded, mapped, base, swapping, limited,
+//                              fleet
 //
 // The counted functions are named counted_*; everything else happens outside of them.
 #include <unistd.h>
@@ -23,6 +24,14 @@ using namespace cellroute;
 constexpr Nanos kNow = 1'700'000'000 * kSecond;
 constexpr int kCalls = 20'000;
 constexpr std::size_t kWarmUp = 2'000;
+
+// Of keys: as the router by itself, or as all routers together.
+Limit key_limit(LimitScope scope) {
+  Limit limit;
+  limit.requests = 1'000'000'000;
+  limit.scope = scope;
+  return limit;
+}
 
 Topology fleet(bool guarded) {
   Topology made;
@@ -96,9 +105,12 @@ int main(int count, char** arguments) {
   const std::vector<std::string> keys = bench::keys(1000);
   RouterOptions options;
   options.geometry.cells = 4096;
-  options.geometry.limiter_entries = 16;
+  options.geometry.limiter_entries = 65'536;
   auto router = std::move(*Router::create(options));
-  const auto compiled = std::move(*compile(fleet(what != "unguarded")));
+  Topology topology = fleet(what != "unguarded");
+  if (what == "limited") topology.policy.limits.push_back(key_limit(LimitScope::kRouter));
+  if (what == "fleet") topology.policy.limits.push_back(key_limit(LimitScope::kFleet));
+  const auto compiled = std::move(*compile(std::move(topology)));
   std::vector<MappingRecord> mappings;
   for (std::size_t i = 0; what == "mapped" && i < keys.size(); ++i) {
     mappings.emplace_back();

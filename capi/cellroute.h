@@ -45,7 +45,7 @@
  * lives as long as that. A handle is freed by the destroy function of its type, which takes NULL;
  * using it afterwards is the caller's fault and is not noticed. A router does not need the topology
  * handle after publishing, nor a snapshot the router after it was held, nor a cached store the
- * handle of the store behind it.
+ * handle of the store behind it, nor a fleet keeper those of its router and store.
  *
  * Threads. Topologies, snapshots and pickers are immutable: any number of threads may use one.
  * Routers and stores too may be used by any number of threads at once, also while one of them
@@ -470,6 +470,12 @@ typedef struct cellroute_router_options {
                            the first router, mapped until the last is destroyed; where it is
                            shared, processes share guards */
   uint64_t memory_size; /* at least cellroute_router_memory_size() */
+  /* For limits of scope FLEET, since 4. */
+  uint32_t fleet_routers; /* that share them, at most 65,536; processes that share guards count as
+                             one; 0: 1 */
+  uint32_t fleet_entries; /* keys at a time of each limit, 1,088 bytes each of the router's own: a
+                             power of two from 8 to 2^20; 0: 8,192 */
+  int64_t fleet_lease_ns; /* how long a lease lasts: 500 ms to an hour; 0: 2 s */
 } cellroute_router_options;
 
 /* The bytes of `memory` that such a router needs. */
@@ -816,6 +822,133 @@ CELLROUTE_API int32_t cellroute_assign(cellroute_router* router, cellroute_store
                                        const cellroute_profile_names* pinned, int64_t now_ns,
                                        cellroute_mapping* mapping, cellroute_decision* decision,
                                        cellroute_error* error);
+
+/* ---- Limits of the fleet (since 4) ---- */
+
+/* Who knows how much is used of the limits of scope FLEET, which all routers keep together, and of
+ * what each key used in a month. No route asks it: a keeper takes leases ahead, and route spends
+ * them. A limit is known by its name and kind, a month by a number as 202611, November 2026 in
+ * UTC. */
+typedef struct cellroute_lease_store cellroute_lease_store;
+
+#define CELLROUTE_FLEET_RATE 0u    /* `burst` at once, then `requests` a period */
+#define CELLROUTE_FLEET_MONTHLY 1u /* `requests` in each calendar month of UTC */
+
+typedef struct cellroute_fleet_limit {
+  uint32_t struct_size;
+  uint32_t kind;       /* CELLROUTE_FLEET_... */
+  cellroute_view name; /* 1 to 64 letters, digits, - and _ */
+  int64_t period_ns;   /* of a rate */
+} cellroute_fleet_limit;
+
+/* One key's: what was settled since the last one, and a lease. */
+typedef struct cellroute_lease_order {
+  uint32_t struct_size;
+  uint32_t month; /* MONTHLY: of what was settled; 0 where nothing was */
+  cellroute_view key;
+  uint64_t requests;  /* of the key's plan; 2^52: unlimited */
+  uint64_t burst;     /* of a rate: at least 1 */
+  uint64_t wanted;    /* tokens; 0: no lease */
+  int64_t lasting_ns; /* for at most so long */
+  int64_t settled;    /* spent without a lease, or below 0: leased and not spent */
+} cellroute_lease_order;
+
+typedef struct cellroute_lease_grant {
+  uint32_t struct_size;
+  int32_t code;           /* CELLROUTE_OK; _E_INVALID_ARGUMENT: nothing was done; another one: it is
+                             not known whether the order was carried out */
+  uint32_t month;         /* MONTHLY: whose tokens they are, by the store's clock */
+  uint32_t reserved;      /* 0 */
+  uint64_t tokens;        /* at most what was wanted */
+  int64_t lasts_ns;       /* from before the call on */
+  int64_t retry_after_ns; /* where it is less than was wanted: until there may be more */
+} cellroute_lease_grant;
+
+/* Where usages go. As a cellroute_sink. */
+typedef struct cellroute_usage_sink {
+  uint32_t struct_size;
+  uint32_t reserved; /* 0 */
+  void* self;
+  int32_t (*usage)(void* self, const cellroute_view* key, uint64_t used);
+  int32_t (*page)(void* self, const cellroute_view* cursor, uint32_t done); /* may be NULL */
+} cellroute_usage_sink;
+
+/* A lease store of the host's own. As cellroute_store_calls, but that its calls must not use its
+ * own handle, and that what breaks a rule leaves the store away. */
+typedef struct cellroute_lease_calls {
+  uint32_t struct_size;
+  uint32_t reserved; /* 0 */
+  /* Carries out `count` orders, each at once or not at all and never twice, into the grants of the
+   * same places, which are zero but for their struct_size. Its own clock decides; now_ns only says
+   * which months it need know. An error is that of all. Required. */
+  int32_t (*settle)(void* self, const cellroute_fleet_limit* limit,
+                    const cellroute_lease_order* orders, cellroute_lease_grant* grants,
+                    uint64_t count, int64_t now_ns, cellroute_error* error);
+  /* What a key used of a MONTHLY limit; 0 where nothing is known. NULL: unsupported. */
+  int32_t (*usage)(void* self, const cellroute_view* limit, const cellroute_view* key,
+                   uint32_t month, uint64_t* used, cellroute_error* error);
+  /* Gives the sink at most `most` keys that used any, each once, from `cursor` (empty: the
+   * beginning), and then the page's end. NULL: unsupported. */
+  int32_t (*usages)(void* self, const cellroute_view* limit, uint32_t month,
+                    const cellroute_view* cursor, uint64_t most, const cellroute_usage_sink* sink,
+                    cellroute_error* error);
+  /* Called once when nothing uses the store any more. May be NULL. */
+  void (*release)(void* self);
+} cellroute_lease_calls;
+
+/* Opens "memory:", which is gone with the handle and its keepers, shared by the routers of this
+ * process, and goes by the clock of its callers. CELLROUTE_E_UNSUPPORTED: another store, which this
+ * library does not carry (cellroute_net_lease_store_open() has Redis). */
+CELLROUTE_API int32_t cellroute_lease_store_open(cellroute_view url, cellroute_lease_store** store,
+                                                 cellroute_error* error);
+
+/* A store of the host's own. `calls` is copied; `self` is the host's until release. On an error
+ * release is not called. */
+CELLROUTE_API int32_t cellroute_lease_store_create(const cellroute_lease_calls* calls, void* self,
+                                                   cellroute_lease_store** store,
+                                                   cellroute_error* error);
+
+CELLROUTE_API void cellroute_lease_store_destroy(cellroute_lease_store* store);
+
+/* What `key` used of a MONTHLY limit in a month: all that was leased, less what came back unspent,
+ * and what was spent without a lease. A router that is gone has spent what it held.
+ * CELLROUTE_E_INVALID_ARGUMENT: a name, a key or a month that is none; _UNAVAILABLE, _CORRUPT,
+ * _FORKED, _UNSUPPORTED. */
+CELLROUTE_API int32_t cellroute_usage(cellroute_lease_store* store, cellroute_view limit,
+                                      cellroute_view key, uint32_t month, uint64_t* used,
+                                      cellroute_error* error);
+
+/* Gives `sink` at most `most` (1 to 10,000) keys that used any, each once, from `cursor` (empty:
+ * the beginning), and the page's end, whose cursor the next call takes. The same codes. */
+CELLROUTE_API int32_t cellroute_usages(cellroute_lease_store* store, cellroute_view limit,
+                                       uint32_t month, cellroute_view cursor, uint64_t most,
+                                       const cellroute_usage_sink* sink, cellroute_error* error);
+
+/* Brings a router the leases of its topology's limits of scope FLEET, whatever topology it serves.
+ * Without one, or while the store does not answer, each key has the limit divided by
+ * cellroute_router_options.fleet_routers. Calls may come from any thread; they wait for each other
+ * and for the store, and no route waits for them. */
+typedef struct cellroute_fleet_keeper cellroute_fleet_keeper;
+
+/* CELLROUTE_E_CONFLICT: the router has a keeper already. CELLROUTE_E_FORKED. */
+CELLROUTE_API int32_t cellroute_fleet_keeper_create(cellroute_router* router,
+                                                    cellroute_lease_store* store,
+                                                    cellroute_fleet_keeper** keeper,
+                                                    cellroute_error* error);
+
+/* Leases are left as they are, and count as spent: release first. */
+CELLROUTE_API void cellroute_fleet_keeper_destroy(cellroute_fleet_keeper* keeper);
+
+/* Settles and renews once around; call it again at *next_ns, which may be NULL and is written on
+ * CELLROUTE_E_UNAVAILABLE too: the store did not answer, and is asked again then. `now_ns` is the
+ * clock that routes are given. CELLROUTE_E_FORKED. */
+CELLROUTE_API int32_t cellroute_fleet_keeper_renew(cellroute_fleet_keeper* keeper, int64_t now_ns,
+                                                   int64_t* next_ns, cellroute_error* error);
+
+/* Gives all leases back, before the router ends. CELLROUTE_E_UNAVAILABLE: the store did not answer,
+ * and they count as spent. CELLROUTE_E_FORKED. */
+CELLROUTE_API int32_t cellroute_fleet_keeper_release(cellroute_fleet_keeper* keeper, int64_t now_ns,
+                                                     cellroute_error* error);
 
 /* ---- Counts ---- */
 

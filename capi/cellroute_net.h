@@ -1,5 +1,5 @@
 /*
- * cellroute: mapping stores behind a network, of libcellroute-net.
+ * cellroute: mapping and lease stores behind a network, of libcellroute-net.
  *
  * A store opened here is one of libcellroute's: every function of cellroute.h takes it, and its
  * rules hold. The two libraries meet in that interface alone; this one needs the system's
@@ -47,6 +47,16 @@ typedef struct cellroute_net_options {
 CELLROUTE_API int32_t cellroute_net_store_open(cellroute_view url,
                                                const cellroute_net_options* options,
                                                cellroute_store** store, cellroute_error* error);
+
+/* Opens a store of leases for limits of the fleet in Redis, by the same URLs. It counts by the
+ * servers' clocks; a failover may forget what was used since the last write that survived. No
+ * server is asked yet, so that a router begins with its share where none answers. Of the options
+ * the timeout alone counts. `options` may be NULL. CELLROUTE_E_INVALID_ARGUMENT,
+ * CELLROUTE_E_UNSUPPORTED as above. Since 4. */
+CELLROUTE_API int32_t cellroute_net_lease_store_open(cellroute_view url,
+                                                     const cellroute_net_options* options,
+                                                     cellroute_lease_store** store,
+                                                     cellroute_error* error);
 
 /* ---- DynamoDB (since 4) ---- */
 

@@ -13,6 +13,7 @@
 #include "cellroute/mapping_store.hpp"
 #include "cellroute/router.hpp"
 #include "control/assign.hpp"
+#include "control/fleet_keeper.hpp"
 #include "counts.hpp"
 #include "stores/fork_guard.hpp"
 #include "stores/near_cache.hpp"
@@ -26,6 +27,8 @@ enum class Handle : std::uint32_t {
   kRouter = 0x43527274,
   kStore = 0x43527374,
   kPicker = 0x43527069,
+  kLeaseStore = 0x43526c73,
+  kFleetKeeper = 0x4352666b,
 };
 
 // Cleared on destruction, so that a handle used afterwards is noticed where its memory is not yet
@@ -80,9 +83,11 @@ struct cellroute_router {
 
   cellroute::capi::Tag tag{cellroute::capi::Handle::kRouter};
   const cellroute::stores::ForkGuard fork;
-  const std::unique_ptr<cellroute::Router> router;
+  const std::shared_ptr<cellroute::Router> router;
   cellroute::capi::Counts counts;
   cellroute::capi::AssignmentCap assignments;
+  std::mutex keeping;  // guards the next one
+  std::weak_ptr<cellroute::FleetKeeper> keeper;
 };
 
 struct cellroute_store {
@@ -90,6 +95,20 @@ struct cellroute_store {
   std::shared_ptr<cellroute::MappingStore> store;
   const cellroute::MappingStore* origin = nullptr;  // behind all caches: `store`, if it is none
   cellroute::NearCache* cache = nullptr;            // `store`, if it is one
+};
+
+struct cellroute_lease_store {
+  cellroute::capi::Tag tag{cellroute::capi::Handle::kLeaseStore};
+  std::shared_ptr<cellroute::LeaseStore> store;
+};
+
+struct cellroute_fleet_keeper {
+  cellroute::capi::Tag tag{cellroute::capi::Handle::kFleetKeeper};
+  const cellroute::stores::ForkGuard fork;
+  std::shared_ptr<cellroute::Router> router;  // both outlive the keeper
+  std::shared_ptr<cellroute::LeaseStore> store;
+  std::shared_ptr<cellroute::FleetKeeper> keeper;
+  std::mutex turn;  // one call at a time
 };
 
 struct cellroute_picker {
@@ -115,6 +134,15 @@ inline std::int32_t check(const cellroute_store* handle) noexcept {
 inline std::int32_t check(const cellroute_picker* handle) noexcept {
   if (handle == nullptr) return CELLROUTE_E_NULL;
   return handle->tag.is(Handle::kPicker) ? CELLROUTE_OK : CELLROUTE_E_WRONG_HANDLE;
+}
+inline std::int32_t check(const cellroute_lease_store* handle) noexcept {
+  if (handle == nullptr) return CELLROUTE_E_NULL;
+  return handle->tag.is(Handle::kLeaseStore) ? CELLROUTE_OK : CELLROUTE_E_WRONG_HANDLE;
+}
+inline std::int32_t check(const cellroute_fleet_keeper* handle) noexcept {
+  if (handle == nullptr) return CELLROUTE_E_NULL;
+  if (!handle->tag.is(Handle::kFleetKeeper)) return CELLROUTE_E_WRONG_HANDLE;
+  return handle->fork.same_process() ? CELLROUTE_OK : CELLROUTE_E_FORKED;
 }
 // A router serves in the process that created it alone.
 inline std::int32_t check(const cellroute_router* handle) noexcept {

@@ -29,6 +29,9 @@ std::int32_t create(const cellroute_router_options& options, cellroute_router** 
   RouterOptions made;
   made.geometry = geometry_of(options);
   made.guard_seed = options.guard_seed;
+  if (options.fleet_routers != 0) made.fleet.routers = options.fleet_routers;
+  if (options.fleet_entries != 0) made.fleet.entries = options.fleet_entries;
+  if (options.fleet_lease_ns != 0) made.fleet.lease = options.fleet_lease_ns;
   if (options.memory != nullptr) {
     made.memory = {static_cast<std::byte*>(options.memory),
                    static_cast<std::size_t>(options.memory_size)};

@@ -26,6 +26,10 @@ template <>
 inline constexpr std::uint32_t kFirstSize<cellroute_publish_options> =
     offsetof(cellroute_publish_options, max_keys_lost_percent);
 
+template <>
+inline constexpr std::uint32_t kFirstSize<cellroute_router_options> =
+    offsetof(cellroute_router_options, fleet_routers);
+
 inline bool all_zero(const unsigned char* from, const unsigned char* to) noexcept {
   while (from != to) {
     if (*from++ != 0) return false;

@@ -1,473 +1,382 @@
-// Routers that share a limit by leases: what they spend together, whatever fails.
+// Limits of the fleet in a topology: what route() spends of them, and who keeps them.
 #include "control/fleet_keeper.hpp"
 
-#include <algorithm>
-#include <catch2/catch.hpp>
-#include <deque>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "guard_memory.hpp"
+#include "cellroute/explain.hpp"
+#include "flaky_leases.hpp"
+#include "routing_fixture.hpp"
 #include "stores/memory_lease_store.hpp"
 
-namespace cellroute {
 namespace {
 
-using guard_test::kStart;
-using guard_test::Memory;
-using guard_test::Room;
+using namespace routing;
 
-// A store that may not answer: before it does anything, or after it did all.
-class Flaky final : public LeaseStore {
- public:
-  explicit Flaky(LeaseStore& store) : store_(store) {}
-
-  void settle(const FleetLimit& limit, std::span<const LeaseOrder> orders, Nanos now,
-              std::span<LeaseGrant> grants) override {
-    ++calls;
-    if (!deaf) store_.settle(limit, orders, now, grants);
-    if (!deaf && !mute) return;
-    for (LeaseGrant& grant : grants) {
-      grant = {};
-      grant.error = Error(ErrorCode::kUnavailable, "no answer");
-    }
-  }
-  Result<std::uint64_t> usage(std::string_view limit, std::string_view key, Month month) override {
-    return store_.usage(limit, key, month);
-  }
-  Result<UsagePage> usages(std::string_view name, Month month, const Cursor& cursor,
-                           std::size_t limit) override {
-    return store_.usages(name, month, cursor, limit);
-  }
-
-  bool deaf = false;
-  bool mute = false;
-  int calls = 0;
-
- private:
-  LeaseStore& store_;
-};
-
-// What one request was admitted by.
-enum class By : std::uint8_t { kNothing, kLease, kShare };
-
-struct Router {
-  Router(const FleetLimit& limit, FleetOptions options, LeaseStore& shared, Nanos clock_ahead = 0)
-      : memory(FleetLimiter::bytes(options.entries)),
-        made(FleetLimiter::create(memory.span(), limit, options, room.guards.limiter())),
-        store(shared),
-        keeper(*made, store),
-        ahead(clock_ahead) {}
-
-  By take(const std::string& key, Nanos now) {
-    const FleetTaken taken = made->take(key, 0, now + ahead);
-    return !taken.admitted ? By::kNothing : taken.lease != 0 ? By::kLease : By::kShare;
-  }
-  int take(const std::string& key, Nanos now, int tries, By by) {
-    int count = 0;
-    for (int i = 0; i < tries; ++i) count += take(key, now) == by;
-    return count;
-  }
-  Nanos renew(Nanos now) { return keeper.renew(now + ahead) - ahead; }
-
-  Room room;
-  Memory memory;
-  Result<FleetLimiter> made;
-  Flaky store;
-  FleetKeeper keeper;
-  Nanos ahead;
-};
-
-FleetOptions options_for(std::uint32_t routers) {
-  FleetOptions options;
-  options.routers = routers;
-  options.entries = 64;
-  return options;
-}
-
-FleetLimit monthly(std::uint64_t requests) {
-  FleetLimit limit;
-  limit.name = "calls";
-  limit.kind = FleetKind::kMonthly;
-  limit.plans = {{"", requests, 0, false}};
-  return limit;
-}
-
-FleetLimit rate(std::uint64_t requests, Nanos period) {
-  FleetLimit limit;
+Limit rate(std::uint64_t requests, Nanos period = 60 * kSecond, std::string plan = "") {
+  Limit limit;
+  limit.requests = requests;
   limit.period = period;
-  limit.plans = {{"", requests, 0, false}};
+  limit.plan = std::move(plan);
+  limit.scope = LimitScope::kFleet;
   return limit;
+}
+
+Limit monthly(std::uint64_t requests, std::string plan = "") {
+  Limit limit = rate(requests, kSecond, std::move(plan));
+  limit.kind = LimitKind::kMonthly;
+  limit.unlimited = requests == 0;
+  return limit;
+}
+
+Topology limited(std::vector<Limit> limits, std::uint64_t generation = 1) {
+  Topology made = topology({cell("a", "retail", "us")});
+  made.generation = generation;
+  made.policy.limits = std::move(limits);
+  return made;
 }
 
 // A store with a clock of its own.
 struct Shared {
-  explicit Shared(Nanos start = kStart) : now(start) {}
-  std::uint64_t used(const std::string& key) { return *store->usage("calls", key, month_of(now)); }
+  explicit Shared(Nanos start = kNow) : now(start) {}
+  std::uint64_t used(std::string_view key, std::string_view limit = "requests") {
+    return *store->usage(limit, key, month_of(now));
+  }
   Nanos now;
   std::unique_ptr<LeaseStore> store = make_memory_lease_store([this] { return now; });
 };
 
-TEST_CASE("fleet keeper: a key that spends gets a lease, and what it spent before is charged") {
-  Shared shared;
-  Router router(monthly(32'000), options_for(10), *shared.store);
-  CHECK(router.take("a", shared.now, 3, By::kShare) == 3);
-  CHECK(router.renew(shared.now) == shared.now + 500 * kMillisecond);
-  CHECK(shared.used("a") == 3 + 24);  // eight beats of three
-  CHECK(router.take("a", shared.now, 30, By::kLease) == 24);
-}
-
-TEST_CASE("fleet keeper: usage is exact once a key rests") {
-  Shared shared;
-  Router router(monthly(32'000), options_for(10), *shared.store);
-  std::uint64_t spent = 0;
-  for (int beat = 0; beat < 100; ++beat) {
-    for (int i = 0; i < beat % 23; ++i) spent += router.take("a", shared.now) != By::kNothing;
-    const std::uint64_t used = shared.used("a");
-    CHECK(used <= spent + 3'200 + 1);  // what it may hold
-    shared.now = router.renew(shared.now);
+// A router that serves, with its keeper.
+struct Host {
+  Host(LeaseStore& shared, const Topology& first, std::uint32_t routers)
+      : router(made(routers)), store(shared), keeper(*router, store) {
+    publish(first);
   }
-  CHECK(router.keeper.keys() == 1);
-  for (int beat = 0; beat < 6; ++beat) shared.now = router.renew(shared.now);
-  CHECK(shared.used("a") == spent);
-  CHECK(router.keeper.keys() == 0);
-  const UsagePage page = *shared.store->usages("calls", month_of(shared.now), "", 10);
-  REQUIRE(page.usages.size() == 1);
-  CHECK(page.usages[0].used == spent);
-}
 
-TEST_CASE("fleet keeper: a router that ends gives all back") {
-  Shared shared;
-  Router router(monthly(32'000), options_for(10), *shared.store);
-  CHECK(router.take("a", shared.now, 5, By::kShare) == 5);
-  shared.now = router.renew(shared.now);
-  CHECK(router.take("a", shared.now, 7, By::kLease) == 7);
-  CHECK(router.take("b", shared.now, 2, By::kShare) == 2);
-  CHECK(shared.used("a") > 12);
-  CHECK(router.keeper.release(shared.now));
-  CHECK(shared.used("a") == 12);
-  CHECK(shared.used("b") == 2);
-}
-
-TEST_CASE("fleet keeper: what a dead router held is spent") {
-  Shared shared;
-  {
-    Router router(monthly(32'000), options_for(10), *shared.store);
-    router.take("a", shared.now, 5, By::kShare);
-    shared.now = router.renew(shared.now);
+  static std::unique_ptr<Router> made(std::uint32_t routers) {
+    RouterOptions options;
+    options.geometry = {16, 2, 1024};
+    options.guard_seed = 7;
+    options.fleet.routers = routers;
+    options.fleet.entries = 64;
+    return std::move(*Router::create(options));
   }
-  CHECK(shared.used("a") == 5 + 40);
+  void publish(Topology next) {
+    const Error error = router->publish(*compile(std::move(next)));
+    INFO(error.text());
+    REQUIRE(error.ok());
+  }
+
+  Decision route(std::string_view key, Nanos now, std::string_view plan = {}) {
+    Request request;
+    request.key = key;
+    request.profile = router->snapshot()->profile({"retail", "us", plan, {}}).profile;
+    Decision decision = router->route(request, now);
+    router->report(decision.ticket, {}, now);
+    return decision;
+  }
+  // Of `tries` at `now`.
+  int served(std::string_view key, Nanos now, int tries, std::string_view plan = {}) {
+    int count = 0;
+    for (int i = 0; i < tries; ++i) count += route(key, now, plan).status == Status::kOk;
+    return count;
+  }
+
+  std::unique_ptr<Router> router;
+  Flaky store;
+  FleetKeeper keeper;
+};
+
+TEST_CASE("fleet: route() spends a router's share, then its lease, and says why it refuses") {
+  Shared shared;
+  Host host(*shared.store, limited({rate(100)}), 4);
+  CHECK(host.served("k", shared.now, 30) == 25);
+  const Decision refused = host.route("k", shared.now);
+  CHECK(said(refused) == "RATE_LIMITED FLEET_LIMIT");
+  CHECK(refused.retry_after == host.router->fleet().lease / 4);
+  CHECK(refused.ticket.empty());
+  CHECK(host.route("other", shared.now).status == Status::kOk);
+  CHECK(host.keeper.renew(shared.now) == shared.now + host.router->fleet().lease / 4);
+  CHECK(host.served("k", shared.now, 100) == 25);  // the most that one router may hold
 }
 
-TEST_CASE("fleet keeper: a used up month is refused until the next one begins") {
-  // 2024-02-29, 20 s before its end.
-  Shared shared(1'709'251'180 * kSecond);
-  Router router(monthly(100), options_for(1), *shared.store);
-  std::uint64_t spent = 0;
-  Nanos retry_after = 0;
-  for (int beat = 0; beat < 20; ++beat) {
-    for (int i = 0; i < 20; ++i) {
-      const FleetTaken taken = router.made->take("a", 0, shared.now);
-      spent += taken.admitted;
-      if (!taken.admitted) retry_after = taken.retry_after;
+TEST_CASE("fleet: place() and explain() take nothing, and explain() says what binds") {
+  Shared shared;
+  Host host(*shared.store, limited({rate(2), monthly(100), monthly(0, "enterprise")}), 2);
+  const auto steps_of = [&](std::string_view plan) {
+    Request request;
+    request.key = "k";
+    request.profile = host.router->snapshot()->profile({"retail", "us", plan, {}}).profile;
+    CHECK(host.router->place(request, shared.now).status == Status::kOk);
+    std::vector<std::string> texts;
+    for (const Step& step : explain(*host.router, request, shared.now).steps) {
+      if (step.name == "fleet") texts.push_back(step.text);
     }
-    shared.now = router.renew(shared.now);
-  }
-  CHECK(spent >= 100);
-  CHECK(spent <= 100 + 3);  // what came before the first lease, of a share of three at once
-  CHECK(retry_after > 0);
-  CHECK(shared.now + retry_after <= 1'709'251'200 * kSecond + kSecond);
-  CHECK(router.take("a", shared.now, 5, By::kNothing) == 5);
-  // It is not forgotten while it rests.
-  for (int beat = 0; beat < 10; ++beat) shared.now = router.renew(shared.now);
-  CHECK(router.take("a", shared.now, 5, By::kNothing) == 5);
-  shared.now = 1'709'251'200 * kSecond;
-  CHECK(router.made->take("a", 0, shared.now).retry_after <= router.made->beat());
-  router.renew(shared.now);
-  CHECK(router.take("a", shared.now, 5, By::kLease) == 5);
-  CHECK(*shared.store->usage("calls", "a", month_of(shared.now)) > 5);
+    return texts;
+  };
+  CHECK(steps_of("") ==
+        std::vector<std::string>{"requests: 2 at once, 2 in 60000000000 ns, of 2 routers",
+                                 "requests: 100 in a calendar month, of 2 routers"});
+  CHECK(steps_of("enterprise")[1] ==
+        "requests: unlimited, counted by calendar month, of 2 routers");
+  CHECK(host.served("k", shared.now, 5) == 1);
+  host.keeper.renew(shared.now);
+  CHECK(host.keeper.release(shared.now));
+  CHECK(shared.used("k") == 1);
 }
 
-TEST_CASE(
-    "fleet keeper: while the store is away keys have their share, and leases when it is back") {
+TEST_CASE("fleet: a request that the cell's limit refuses spends no token, by lease or by share") {
   Shared shared;
-  Router router(rate(100, 10 * kSecond), options_for(5), *shared.store);
-  router.take("a", shared.now);
-  shared.now = router.renew(shared.now);
-  router.store.deaf = true;
-  CHECK(router.take("a", shared.now, 8, By::kLease) == 8);
-  shared.now = router.renew(shared.now);
-  CHECK(router.keeper.away());
-  const int calls = router.store.calls;
-  int shares = 0;
-  for (int beat = 0; beat < 40; ++beat) {  // 20 s: 40 and the 20 at once
-    shares += router.take("a", shared.now, 10, By::kShare);
-    shared.now = router.renew(shared.now);
-  }
-  CHECK(router.store.calls == calls + 40);  // once a beat
-  CHECK(shares >= 50);
-  CHECK(shares <= 60);
-  router.store.deaf = false;
-  shared.now = router.renew(shared.now);
-  CHECK_FALSE(router.keeper.away());
-  for (int beat = 0; beat < 40; ++beat) {  // what it spent is charged first
-    router.take("a", shared.now, 10, By::kLease);
-    shared.now = router.renew(shared.now);
-  }
-  int leased = 0;
-  for (int beat = 0; beat < 20; ++beat) {
-    leased += router.take("a", shared.now, 10, By::kLease);
-    shared.now = router.renew(shared.now);
-  }
-  CHECK(leased >= 60);  // five times its share
+  Topology made = limited({monthly(32'000)});
+  Limit cell_limit;
+  cell_limit.per = LimitPer::kCell;
+  cell_limit.requests = 3;
+  cell_limit.period = 3'600 * kSecond;
+  made.policy.limits.push_back(cell_limit);
+  Host host(*shared.store, made, 1);
+  CHECK(host.served("k", shared.now, 2) == 2);
+  host.keeper.renew(shared.now);
+  CHECK(host.served("k", shared.now, 10) == 1);
+  CHECK(said(host.route("k", shared.now)) == "RATE_LIMITED CELL_LIMIT");
+  CHECK(host.served("by share", shared.now, 10) == 0);
+  CHECK(host.keeper.release(shared.now));
+  CHECK(shared.used("k") == 3);
+  CHECK(shared.used("by share") == 0);
 }
 
-TEST_CASE("fleet keeper: a key that used up its month is not forgotten while it rests") {
-  Shared shared(1'707'523'200 * kSecond);  // 2024-02-10
-  Router router(monthly(100), options_for(1), *shared.store);
-  for (int beat = 0; beat < 20; ++beat) {
-    for (int i = 0; i < 20; ++i) router.take("a", shared.now);
-    shared.now = router.renew(shared.now);
-  }
-  for (int beat = 0; beat < 10; ++beat) shared.now = router.renew(shared.now);
-  shared.now += 9 * 3'600 * kSecond;  // its share would be one by now
-  router.renew(shared.now);
-  CHECK(router.take("a", shared.now) == By::kNothing);
-}
-
-TEST_CASE("fleet keeper: tokens of a month that is over go back to it where the clock is slow") {
-  Shared shared(1'709'251'199 * kSecond);  // a second before March 2024
-  Router router(monthly(32'000), options_for(1), *shared.store);
-  CHECK(router.take("a", shared.now, 10, By::kShare) == 10);
-  router.renew(shared.now);
-  CHECK(router.take("a", shared.now, 60, By::kLease) == 60);
-  shared.now += kSecond + 200 * kMillisecond;
-  router.ahead -= 900 * kMillisecond;
-  router.renew(shared.now);
-  CHECK(router.take("a", shared.now, 5, By::kLease) == 5);
-  CHECK(router.keeper.release(shared.now + router.ahead));
-  CHECK(*shared.store->usage("calls", "a", month_of(shared.now - 2 * kSecond)) == 70);
-  CHECK(shared.used("a") == 5);
-}
-
-TEST_CASE("fleet keeper: what is spent while the store is away is charged when it is back") {
+TEST_CASE("fleet: of two limits the second one's refusal gives back the first one's token") {
   Shared shared;
-  Router router(monthly(32'000), options_for(1), *shared.store);
-  router.store.deaf = true;
-  int spent = 0;
-  for (int beat = 0; beat < 10; ++beat) {
-    spent += router.take("a", shared.now, 20, By::kShare);
-    shared.now = router.renew(shared.now);
-  }
-  CHECK(spent >= 200);
-  CHECK(shared.used("a") == 0);
-  router.store.deaf = false;
-  for (int beat = 0; beat < 8; ++beat) shared.now = router.renew(shared.now);
-  CHECK(shared.used("a") == static_cast<std::uint64_t>(spent));
+  Limit other = rate(1, 3'600 * kSecond);
+  other.name = "few";
+  Limit local;
+  local.requests = 100;
+  local.period = 3'600 * kSecond;
+  Host host(*shared.store, limited({local, monthly(32'000), other}), 1);
+  CHECK(host.served("k", shared.now, 10) == 1);
+  CHECK(host.keeper.release(shared.now));
+  CHECK(shared.used("k") == 1);
+  // Nor did the refused ones take anything of the router's own limit.
+  host.publish(limited({local}, 2));
+  CHECK(host.served("k", shared.now, 200) == 99);
 }
 
-TEST_CASE("fleet keeper: a lost reply grants nothing, and never lowers what is used") {
+TEST_CASE("fleet: a request for a full cell asks no limit of the fleet") {
   Shared shared;
-  Router router(monthly(32'000), options_for(1), *shared.store);
-  std::uint64_t spent = 0;
-  std::mt19937_64 random(3);
-  for (int beat = 0; beat < 400; ++beat) {
-    router.store.mute = random() % 3 == 0;
-    const std::uint64_t tries = random() % 3 == 0 ? 0 : random() % 40;
-    for (std::uint64_t i = 0; i < tries; ++i) spent += router.take("a", shared.now) != By::kNothing;
-    shared.now = router.renew(shared.now);
+  Topology made = limited({monthly(32'000)});
+  made.policy.in_flight = {1, 60 * kSecond};
+  Host host(*shared.store, made, 1);
+  Request request;
+  request.key = "k";
+  request.profile = host.router->snapshot()->profile({"retail", "us", {}, {}}).profile;
+  CHECK(host.router->route(request, shared.now).status == Status::kOk);
+  for (int i = 0; i < 5; ++i) {
+    CHECK(host.router->route(request, shared.now).reason == Reason::kCellFull);
   }
-  router.store.mute = false;
-  for (int beat = 0; beat < 8; ++beat) shared.now = router.renew(shared.now);
-  CHECK(shared.used("a") >= spent);
-  CHECK(spent > 2'000);
+  CHECK(host.keeper.release(shared.now));
+  CHECK(shared.used("k") == 1);
 }
 
-TEST_CASE("fleet keeper: a router that slept longer than its lease spends nothing of it") {
+TEST_CASE("fleet: a limit of the fleet ends a STATELESS search") {
   Shared shared;
-  Router sleeper(rate(100, 60 * kSecond), options_for(2), *shared.store);
-  sleeper.take("a", shared.now, 10, By::kShare);
-  sleeper.renew(shared.now);
-  Router other(rate(100, 60 * kSecond), options_for(2), *shared.store);
-  const Nanos slept = shared.now + sleeper.made->options().lease;
-  CHECK(sleeper.take("a", slept, 5, By::kLease) == 0);
-  shared.now = slept;
-  sleeper.renew(slept);  // and gives it back
-  for (int beat = 0; beat < 6; ++beat) shared.now = sleeper.renew(shared.now);
-  int leased = 0;
-  for (int beat = 0; beat < 20; ++beat) {
-    other.take("a", shared.now, 1, By::kShare);
-    leased += other.take("a", shared.now, 30, By::kLease);
-    shared.now = other.renew(shared.now);
-  }
-  CHECK(leased >= 45);  // near what is left of the limit
+  Topology made = limited({rate(1)});
+  made.policy.affinity = Affinity::kStateless;
+  made.cells.push_back(cell("b", "retail", "us"));
+  Host host(*shared.store, made, 1);
+  CHECK(host.served("k", shared.now, 1) == 1);
+  CHECK(said(host.route("k", shared.now)) == "RATE_LIMITED FLEET_LIMIT");
 }
 
-TEST_CASE("fleet keeper: where the clock stepped back all leases are given back") {
+TEST_CASE("fleet: each plan has its own of a limit, unlimited ones are counted") {
   Shared shared;
-  Router router(monthly(32'000), options_for(10), *shared.store);
-  router.take("a", shared.now, 10, By::kShare);
-  shared.now = router.renew(shared.now);
-  CHECK(router.take("a", shared.now, 1, By::kLease) == 1);
+  Limit general;
+  general.requests = 1'000;
+  Host host(*shared.store, limited({general, monthly(32, "starter"), monthly(0, "enterprise")}), 1);
+  CHECK(host.served("s", shared.now, 50, "starter") == 1);      // about a day's share
+  CHECK(host.served("e", shared.now, 50, "enterprise") == 50);  // and the general limit binds none
+  CHECK(host.served("n", shared.now, 50) == 50);
+  for (int beat = 0; beat < 3; ++beat) host.keeper.renew(shared.now);
+  CHECK(host.served("s", shared.now, 100, "starter") == 31);
+  CHECK(host.keeper.release(shared.now));
+  CHECK(shared.used("s") == 32);
+  CHECK(shared.used("e") == 50);
+  CHECK(shared.used("n") == 0);
+}
+
+TEST_CASE("fleet: a key whose plan changes has the new one's from the next request on") {
+  Shared shared;
+  Host host(*shared.store, limited({monthly(3, "starter"), monthly(0, "enterprise")}), 1);
   for (int beat = 0; beat < 3; ++beat) {
-    router.ahead -= 3'600 * kSecond;
-    router.renew(shared.now);
+    host.served("k", shared.now, 10, "starter");
+    host.keeper.renew(shared.now);
   }
-  CHECK(shared.used("a") >= 11);
-  for (int beat = 0; beat < 8; ++beat) shared.now = router.renew(shared.now);
-  CHECK(shared.used("a") == 11);
+  CHECK(said(host.route("k", shared.now, "starter")) == "RATE_LIMITED FLEET_LIMIT");
+  CHECK(host.served("k", shared.now, 10, "enterprise") == 10);
+  CHECK(host.keeper.release(shared.now));
+  CHECK(shared.used("k") == 13);
 }
 
-TEST_CASE("fleet keeper: no router keeps a limit from the others") {
+TEST_CASE("fleet: a limit keeps its leases over a new generation, whose numbers hold") {
   Shared shared;
-  Router greedy(monthly(1'000), options_for(4), *shared.store);
-  Router modest(monthly(1'000), options_for(4), *shared.store);
-  for (int beat = 0; beat < 3; ++beat) {
-    greedy.take("a", shared.now, 5'000, By::kLease);
-    shared.now = greedy.renew(shared.now);
-    if (beat == 1) modest.take("a", shared.now);
-    if (beat == 1) modest.renew(shared.now);
+  Host host(*shared.store, limited({rate(100, 60 * kSecond, "starter")}), 1);
+  CHECK(host.served("k", shared.now, 40, "starter") == 40);
+  host.keeper.renew(shared.now);
+  host.store.deaf = true;
+  host.publish(limited({rate(7, 60 * kSecond, "gold"), rate(9, 60 * kSecond, "starter")}, 2));
+  CHECK(host.served("k", shared.now, 100, "starter") == 60);  // the lease, all that there was
+  CHECK(host.served("g", shared.now, 100, "gold") == 7);
+  host.store.deaf = false;
+  for (int beat = 0; beat < 600; ++beat) shared.now = host.keeper.renew(shared.now);
+  int leased = 0;
+  for (int beat = 0; beat < 120; ++beat) {  // a minute
+    leased += host.served("k", shared.now, 20, "starter");
+    shared.now = host.keeper.renew(shared.now);
   }
-  CHECK(modest.take("a", shared.now, 500, By::kLease) > 0);
+  CHECK(leased >= 9);
+  CHECK(leased <= 2 * 9 + 2 * 9);  // a burst and a period's, by share and by lease
 }
 
-// Routers with clocks of their own, stores that fail, loads that come and go: by leases never more
-// than the limit in any month of the store's, and besides no more than each router's share.
-TEST_CASE("fleet keeper: many routers together spend no more than the limit, whatever fails") {
-  constexpr std::uint32_t kRouters = 5;
+TEST_CASE("fleet: a plan that is gone gives back what its keys hold") {
+  Shared shared;
+  Host host(*shared.store, limited({monthly(32'000, "starter"), monthly(32'000)}), 1);
+  CHECK(host.served("k", shared.now, 40, "starter") == 40);
+  host.keeper.renew(shared.now);
+  CHECK(shared.used("k") > 40);
+  host.publish(limited({monthly(32'000)}, 2));
+  host.keeper.renew(shared.now);
+  CHECK(shared.used("k") == 40);
+}
+
+TEST_CASE("fleet: a limit that is gone gives back its leases, as soon as the store answers") {
+  Shared shared;
+  Host host(*shared.store, limited({monthly(32'000)}), 1);
+  CHECK(host.served("k", shared.now, 40) == 40);
+  host.keeper.renew(shared.now);
+  CHECK(host.served("k", shared.now, 8) == 8);
+  CHECK(host.served("late", shared.now, 3) == 3);
+  const std::weak_ptr<const FleetLimiter> limiter = host.router->snapshot()->guards().fleet()[0];
+  host.store.deaf = true;
+  host.publish(limited({}, 2));
+  host.keeper.renew(shared.now);
+  CHECK(host.keeper.away());
+  CHECK_FALSE(limiter.expired());
+  host.store.deaf = false;
+  host.keeper.renew(shared.now);
+  CHECK(limiter.expired());  // and its memory with it
+  CHECK(shared.used("late") == 3);
+  CHECK(host.served("k", shared.now, 1'000) == 1'000);
+}
+
+TEST_CASE("fleet: options out of their bounds make no router") {
+  RouterOptions options;
+  options.fleet.routers = 0;
+  CHECK(Router::create(options).error().code() == ErrorCode::kInvalidArgument);
+  options.fleet = {};
+  options.fleet.entries = 9;
+  CHECK(Router::create(options).error().code() == ErrorCode::kInvalidArgument);
+  options.fleet = {};
+  options.fleet.lease = kSecond / 3;
+  CHECK(Router::create(options).error().code() == ErrorCode::kInvalidArgument);
+}
+
+TEST_CASE("fleet: a limit that had too many plans is refused, and what served serves on") {
+  Shared shared;
+  Host host(*shared.store, limited({}), 1);
+  std::uint64_t generation = 1;
+  std::uint32_t names = 0;
+  Error error;
+  while (error.ok() && generation < 80) {
+    std::vector<Limit> limits;
+    for (int i = 0; i < 64; ++i) limits.push_back(rate(5, kSecond, "p" + std::to_string(names++)));
+    error = host.router->publish(*compile(limited(std::move(limits), ++generation)));
+  }
+  CHECK(error.code() == ErrorCode::kResourceExhausted);
+  CHECK(generation == 1 + FleetLimiter::kMaxPlans / 64 + 1);
+  CHECK(host.router->snapshot()->generation() == generation - 1);
+}
+
+TEST_CASE("fleet: threads that route while limits are kept and published spend no more than both") {
+  constexpr std::uint64_t kLimit = 64'000;
+  Shared shared;
+  Host host(*shared.store, limited({monthly(kLimit)}), 1);
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> admitted{0};
+  std::vector<std::thread> threads;
+  for (const std::uint32_t lane : {0u, 1u}) {
+    threads.emplace_back([&, lane] {
+      while (!stop) {
+        Request request;
+        request.key = "k";
+        request.lane = lane;
+        request.profile = host.router->snapshot()->profile({"retail", "us", {}, {}}).profile;
+        if (host.router->route(request, kNow).status == Status::kOk) ++admitted;
+      }
+    });
+  }
+  for (std::uint64_t round = 2; round < 300 || admitted < kLimit; ++round) {
+    host.keeper.renew(kNow);
+    if (round < 40) host.publish(limited({monthly(kLimit)}, round));
+    std::this_thread::yield();
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  CHECK(host.keeper.release(kNow));
+  CHECK(admitted >= kLimit);
+  CHECK(admitted <= kLimit + kLimit / 32);
+  CHECK(shared.used("k") == admitted);
+}
+
+// Held against what each router may give at most, which needs no store to know: the month's limit
+// by leases, and by share a thirty-second at once and then the share of the time.
+TEST_CASE("fleet: hosts together admit no more than leases and shares, whatever fails") {
+  constexpr std::uint32_t kRouters = 3;
   constexpr std::uint64_t kLimit = 6'400;
-  std::uint64_t leased_in_all = 0;
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+  std::uint64_t in_all = 0;
+  for (std::uint64_t seed = 1; seed <= 25; ++seed) {
     std::mt19937_64 random(seed);
-    Shared shared(1'709'251'200 * kSecond - 60 * kSecond);  // a minute before March 2024
-    std::vector<std::unique_ptr<Router>> routers;
+    Shared shared(1'709'251'200 * kSecond - 20 * kSecond);  // 20 s before March 2024
+    std::vector<std::unique_ptr<Host>> hosts;
     std::vector<Nanos> next(kRouters, shared.now);
+    std::vector<std::uint64_t> generation(kRouters, 1);
     for (std::uint32_t i = 0; i < kRouters; ++i) {
-      const auto ahead = static_cast<Nanos>(random() % 7'200) - 3'600;
-      routers.push_back(std::make_unique<Router>(monthly(kLimit), options_for(kRouters),
-                                                 *shared.store, ahead * kSecond));
+      hosts.push_back(std::make_unique<Host>(*shared.store, limited({monthly(kLimit)}), kRouters));
     }
-    std::map<Month, std::uint64_t> leased;
-    std::map<Month, std::uint64_t> all;
-    std::vector<std::uint64_t> shares(kRouters);
-    for (int step = 0; step < 6'000; ++step) {
+    std::map<Month, std::uint64_t> admitted;
+    for (int step = 0; step < 2'000; ++step) {
       shared.now += static_cast<Nanos>(random() % (40 * static_cast<std::uint64_t>(kMillisecond)));
       const std::size_t i = random() % kRouters;
-      Router& router = *routers[i];
-      if (random() % 300 == 0) router.store.deaf = !router.store.deaf;
-      if (random() % 300 == 0) router.store.mute = !router.store.mute;
-      if (random() % 400 == 0) next[i] = shared.now + 5 * kSecond;  // it sleeps
-      if (shared.now >= next[i]) next[i] = router.renew(shared.now);
-      const std::uint64_t tries = random() % 12;
-      for (std::uint64_t n = 0; n < tries; ++n) {
-        const By by = router.take("tenant", shared.now);
-        if (by == By::kLease) ++leased[month_of(shared.now)];
-        if (by == By::kShare) ++shares[i];
-        if (by != By::kNothing) ++all[month_of(shared.now)];
+      Host& host = *hosts[i];
+      if (random() % 100 == 0) host.store.deaf = !host.store.deaf;
+      if (random() % 100 == 0) host.store.mute = !host.store.mute;
+      if (random() % 200 == 0) host.publish(limited({monthly(kLimit)}, ++generation[i]));
+      if (random() % 200 == 0) next[i] = shared.now + 5 * kSecond;
+      if (shared.now >= next[i]) next[i] = host.keeper.renew(shared.now);
+      for (std::uint64_t n = random() % 24; n > 0; --n) {
+        const Decision decision = host.route("tenant", shared.now);
+        CHECK((decision.status == Status::kOk || decision.reason == Reason::kFleetLimit));
+        if (decision.status == Status::kOk) ++admitted[month_of(shared.now)];
       }
     }
-    for (const auto& [month, count] : leased) {
-      INFO("seed " << seed);
-      CHECK(count <= kLimit);
-      leased_in_all += count;
+    INFO("seed " << seed);
+    std::uint64_t used = 0, spent = 0;
+    for (auto& host : hosts) {
+      host->store.deaf = host->store.mute = false;
+      host->keeper.renew(shared.now);
+      CHECK(host->keeper.release(shared.now));
     }
-    // At once a 32nd of a share, and then one each 31 days / share.
-    for (const std::uint64_t count : shares) CHECK(count <= kLimit / kRouters / 32 + 2);
-    for (auto& router : routers) {
-      router->store.deaf = router->store.mute = false;
-      router->renew(shared.now);
-      CHECK(router->keeper.release(shared.now));
-    }
-    std::uint64_t used = 0;
-    std::uint64_t spent = 0;
-    for (const auto& [month, count] : all) {
-      used += *shared.store->usage("calls", "tenant", month);
+    for (const auto& [month, count] : admitted) {
+      CHECK(count <= kLimit + kRouters * (kLimit / kRouters / 32 + 2));
+      used += *shared.store->usage("requests", "tenant", month);
       spent += count;
     }
     CHECK(used >= spent);
+    in_all += spent;
   }
-  CHECK(leased_in_all > 60 * kLimit);
-}
-
-TEST_CASE("fleet keeper: while nothing fails usage is exact, among routers and over months' ends") {
-  constexpr std::uint32_t kRouters = 4;
-  Shared shared(1'709'251'200 * kSecond - 20 * kSecond);
-  std::vector<std::unique_ptr<Router>> routers;
-  for (std::uint32_t i = 0; i < kRouters; ++i) {
-    routers.push_back(
-        std::make_unique<Router>(monthly(100'000), options_for(kRouters), *shared.store));
-  }
-  std::mt19937_64 random(5);
-  std::map<Month, std::map<std::string, std::uint64_t>> spent;
-  for (int beat = 0; beat < 80; ++beat) {
-    for (auto& router : routers) {
-      for (std::uint64_t n = random() % 60; n > 0; --n) {
-        const std::string key = "k" + std::to_string(random() % 20);
-        if (router->take(key, shared.now) != By::kNothing) ++spent[month_of(shared.now)][key];
-      }
-      router->renew(shared.now);
-    }
-    shared.now += 500 * kMillisecond;
-  }
-  for (auto& router : routers) REQUIRE(router->keeper.release(shared.now));
-  CHECK(spent.size() == 2);
-  for (const auto& [month, keys] : spent) {
-    for (const auto& [key, count] : keys) {
-      CHECK(*shared.store->usage("calls", key, month) == count);
-    }
-  }
-}
-
-// A lease is spent at most its length after it was granted, so a period's worth of it may come on
-// top of what came before by no more than that length brings.
-TEST_CASE(
-    "fleet keeper: of a rate no period sees more by leases than it and a lease's time bring") {
-  constexpr std::uint32_t kRouters = 4;
-  constexpr std::uint64_t kRequests = 300;
-  constexpr Nanos kPeriod = 10 * kSecond;
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    std::mt19937_64 random(seed);
-    Shared shared;
-    std::vector<std::unique_ptr<Router>> routers;
-    std::vector<Nanos> next(kRouters, shared.now);
-    for (std::uint32_t i = 0; i < kRouters; ++i) {
-      const auto ahead = static_cast<Nanos>(random() % 7'200) - 3'600;
-      routers.push_back(std::make_unique<Router>(rate(kRequests, kPeriod), options_for(kRouters),
-                                                 *shared.store, ahead * kSecond));
-    }
-    std::deque<Nanos> spends;
-    std::size_t most = 0;
-    for (int step = 0; step < 10'000; ++step) {
-      shared.now += static_cast<Nanos>(random() % (20 * static_cast<std::uint64_t>(kMillisecond)));
-      const std::size_t i = random() % kRouters;
-      if (random() % 500 == 0) routers[i]->store.deaf = !routers[i]->store.deaf;
-      if (shared.now >= next[i]) next[i] = routers[i]->renew(shared.now);
-      while (!spends.empty() && spends.front() <= shared.now - kPeriod) spends.pop_front();
-      for (std::uint64_t n = random() % 8; n > 0; --n) {
-        if (routers[i]->take("tenant", shared.now) == By::kLease) spends.push_back(shared.now);
-      }
-      most = std::max(most, spends.size());
-    }
-    INFO("seed " << seed);
-    // A burst, a period's, and a lease's.
-    CHECK(most <= 2 * kRequests + kRequests * 2 / 10 + 1);
-    CHECK(most > kRequests / 2);
-  }
-}
-
-TEST_CASE("fleet keeper: a child of fork gets no lease") {
-  Shared shared;
-  Router router(monthly(32'000), options_for(10), *shared.store);
-  const int code = guard_test::in_child([&] {
-    router.take("a", shared.now);
-    router.renew(shared.now);
-    return router.keeper.away() && router.take("a", shared.now) == By::kShare ? 0 : 1;
-  });
-  CHECK(code == 0);
+  CHECK(in_all > 25 * kLimit / 2);
 }
 
 }  // namespace
-}  // namespace cellroute

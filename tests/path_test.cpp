@@ -115,12 +115,26 @@ std::uint64_t exercise(Router& router, const Profile& profile, int rounds, std::
   return digest;
 }
 
+// With two limits of the fleet where `wanted`; the first refuses some.
+Topology with_fleet_if(bool wanted, Topology made) {
+  if (!wanted) return made;
+  Limit limit;
+  limit.requests = 100;
+  limit.scope = LimitScope::kFleet;
+  made.policy.limits.push_back(limit);
+  limit.kind = LimitKind::kMonthly;
+  limit.requests = 1'000'000;
+  made.policy.limits.push_back(limit);
+  return made;
+}
+
 constexpr std::pair<Affinity, bool> kWays[] = {
     {Affinity::kStateful, false}, {Affinity::kStateful, true}, {Affinity::kStateless, true}};
 
 TEST_CASE("path: route and report allocate nothing") {
   for (const auto& [affinity, limits_keys] : kWays) {
-    Served served(guarded(1, affinity, limits_keys), {record("mapped", "c3")});
+    Served served(with_fleet_if(limits_keys, guarded(1, affinity, limits_keys)),
+                  {record("mapped", "c3")});
     const Profile profile = served->snapshot()->profile({"retail", "us", {}, {}}).profile;
     const std::uint64_t before = allocations;
     exercise(*served, profile, 20'000, 0);
@@ -142,7 +156,8 @@ TEST_CASE("path: route and report allocate nothing") {
 // In seccomp's strict mode any system call but read, write and _exit kills the process.
 TEST_CASE("path: route and report make no system call") {
   const auto exit_of_child = [&](Affinity affinity, bool limits_keys, bool break_it) {
-    Served served(guarded(1, affinity, limits_keys), {record("mapped", "c3")});
+    Served served(with_fleet_if(limits_keys, guarded(1, affinity, limits_keys)),
+                  {record("mapped", "c3")});
     const Profile profile = served->snapshot()->profile({"retail", "us", {}, {}}).profile;
     const pid_t child = fork();
     if (child == 0) {

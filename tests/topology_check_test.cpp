@@ -523,6 +523,88 @@ TEST_CASE("two limits differ in per, plan, kind or period", "[topology_check]") 
   keeps(pair([](Limit& l) { l.period = 2 * kSecond; }));
 }
 
+TEST_CASE("limits of the fleet make sense", "[topology_check]") {
+  const auto fleet = [](const std::function<void(Limit&)>& change) {
+    return [change](Topology& t) {
+      Limit& limit = t.policy.limits.emplace_back();
+      limit.requests = 1'000;
+      limit.scope = LimitScope::kFleet;
+      change(limit);
+    };
+  };
+  const auto monthly = [&](const std::function<void(Limit&)>& change) {
+    return fleet([change](Limit& l) {
+      l.kind = LimitKind::kMonthly;
+      change(l);
+    });
+  };
+  const std::string at = "policy.limits[1].";
+  keeps(fleet([](Limit&) {}));
+  keeps(monthly([](Limit&) {}));
+  keeps(monthly([](Limit& l) {
+    l.requests = 0;
+    l.unlimited = true;
+    l.plan = "enterprise";
+    l.name = "api-calls";
+  }));
+  breaks(at + "kind", "set scope: FLEET", monthly([](Limit& l) { l.scope = LimitScope::kRouter; }));
+  breaks(at + "name", "leave it out", fleet([](Limit& l) {
+           l.scope = LimitScope::kRouter;
+           l.plan = "starter";
+           l.name = "calls";
+         }));
+  breaks(at + "name", "1 to 64 letters", fleet([](Limit& l) { l.name = "a:b"; }));
+  breaks(at + "name", "1 to 64 letters", fleet([](Limit& l) { l.name = std::string(65, 'n'); }));
+  breaks(at + "per", "KEY", fleet([](Limit& l) { l.per = LimitPer::kKeyAndResource; }));
+  breaks(at + "per", "KEY", fleet([](Limit& l) { l.per = LimitPer::kCell; }));
+  breaks(at + "kind", "BUCKET or MONTHLY", fleet([](Limit& l) { l.kind = LimitKind::kWindow; }));
+  breaks(at + "on_exceed", "REFUSE", fleet([](Limit& l) { l.on_exceed = OnExceed::kCount; }));
+  breaks(at + "overrides", "a plan of its own", fleet([](Limit& l) {
+           l.overrides = {{"k", 5, 0, false}};
+         }));
+  breaks(at + "period", "0.001s", fleet([](Limit& l) { l.period = kMillisecond - 1; }));
+  breaks(at + "period", "calendar months", monthly([](Limit& l) { l.period = 60 * kSecond; }));
+  breaks(at + "burst", "calendar months", monthly([](Limit& l) { l.burst = 5; }));
+  breaks(at + "burst", "366 days", fleet([](Limit& l) { l.burst = 1'000'000'000'000; }));
+  breaks(at + "requests", "at least 1", monthly([](Limit& l) { l.requests = 0; }));
+}
+
+TEST_CASE("parts of one limit of the fleet agree, and are not too many", "[topology_check]") {
+  const auto pair = [](const std::function<void(Limit&, Limit&)>& change) {
+    return [change](Topology& t) {
+      t.policy.limits.assign(2, Limit());
+      for (Limit& limit : t.policy.limits) {
+        limit.requests = 1'000;
+        limit.scope = LimitScope::kFleet;
+      }
+      change(t.policy.limits[0], t.policy.limits[1]);
+    };
+  };
+  breaks("policy.limits[1]", "of limits[0]", pair([](Limit&, Limit&) {}));
+  breaks("policy.limits[1]", "of limits[0]", pair([](Limit&, Limit& b) { b.name = "requests"; }));
+  keeps(pair([](Limit&, Limit& b) { b.plan = "starter"; }));
+  keeps(pair([](Limit&, Limit& b) { b.name = "other"; }));
+  keeps(pair([](Limit&, Limit& b) { b.kind = LimitKind::kMonthly; }));
+  keeps(pair([](Limit&, Limit& b) { b.scope = LimitScope::kRouter; }));
+  breaks("policy.limits[1].period", "that of limits[0]", pair([](Limit&, Limit& b) {
+           b.plan = "starter";
+           b.period = 2 * kSecond;
+         }));
+  const auto many = [](int count) {
+    return [count](Topology& t) {
+      t.policy.limits.clear();
+      for (int i = 0; i < count; ++i) {
+        Limit& limit = t.policy.limits.emplace_back();
+        limit.requests = 1;
+        limit.scope = LimitScope::kFleet;
+        limit.name = "n" + std::to_string(i);
+      }
+    };
+  };
+  keeps(many(4));
+  breaks("policy.limits", "at most 4", many(5));
+}
+
 TEST_CASE("overrides are for keys, each once", "[topology_check]") {
   const auto overrides = [](std::vector<LimitOverride> list) {
     return [list](Topology& t) { t.policy.limits[0].overrides = list; };

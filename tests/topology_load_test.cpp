@@ -127,6 +127,9 @@ TEST_CASE("every field is read and written", "[topology_load]") {
   CHECK(policy.limits[0].overrides == std::vector<LimitOverride>{{"k", 0, 0, true}});
   CHECK(policy.limits[1].kind == LimitKind::kWindow);
   CHECK(policy.limits[2].per == LimitPer::kKeyAndResource);
+  CHECK(policy.limits[3].scope == LimitScope::kFleet);
+  CHECK(policy.limits[3].kind == LimitKind::kMonthly);
+  CHECK(policy.limits[3].name == "calls");
   CHECK(policy.assignments.requests == 9);
   CHECK(policy.max_table_bytes == 1'000'000);
   CHECK(policy.limiter_entries == 2048);
@@ -332,6 +335,11 @@ TEST_CASE("text is what is written, and nothing is no value", "[topology_load]")
   CHECK(refusal(R"({"generation":1,"cells":[{"id":true}]})", kJson) ==
         "t:1:32: cells[0].id: expected text, got true");
   CHECK(refusal(with_cell("tier: [x]")) == "t:4:9: cells[0].tier: expected text, got a list");
+  CHECK(refusal(with_policy("limits: [{requests: 1}, {kind: MONTHLY, requests: 5, scope: FLEET,\n"
+                            "    period: 1s}]"))
+            .find(":4:5: policy.limits[1].period: is for BUCKET and WINDOW") != std::string::npos);
+  CHECK(refusal(with_policy("limits: [{requests: 1, scope: REGION}]")).find("scope") !=
+        std::string::npos);
   CHECK(refusal(with_policy("limits: [{requests: 1, unlimited: yes}]"))
             .find("policy.limits[0].unlimited: expected true or false, got \"yes\"") !=
         std::string::npos);

@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "calls.hpp"
 #include "cellroute_net.h"
 #include "entry.hpp"
 #include "net/dynamodb_store.hpp"
@@ -12,17 +13,6 @@
 
 namespace cellroute::capi {
 namespace {
-
-// A call of the store's. Codes beyond those of a custom store are not for it to give, so that no
-// memory is CELLROUTE_E_EXHAUSTED here.
-template <class Body>
-std::int32_t call(cellroute_error* error, Body&& body) noexcept {
-  try {
-    return body();
-  } catch (...) {
-    return fail(error, CELLROUTE_E_EXHAUSTED, "no memory");
-  }
-}
 
 MappingStore& store_of(void* self) noexcept { return *static_cast<MappingStore*>(self); }
 
@@ -77,15 +67,6 @@ cellroute::Result<std::unique_ptr<MappingStore>> open(std::string_view url,
   auto store = open_dynamodb_store(url, options);
   if (!store.ok()) return store.error();
   return std::unique_ptr<MappingStore>(std::move(*store));
-}
-
-std::int32_t read_options(const cellroute_net_options* from, StoreOptions& to) noexcept {
-  cellroute_net_options room;
-  if (const std::int32_t code = read_optional(from, room); code != CELLROUTE_OK) return code;
-  if (from->open_existing > 1 || from->timeout_ns < 0) return CELLROUTE_E_INVALID_ARGUMENT;
-  to.create = from->open_existing == 0;
-  if (from->timeout_ns != 0) to.timeout = from->timeout_ns;
-  return CELLROUTE_OK;
 }
 
 }  // namespace

@@ -19,8 +19,9 @@ namespace cellroute {
 inline constexpr Nanos kDefaultRetryAfter = kSecond;
 
 inline Status status_of(Refusal refusal) noexcept {
-  return refusal == Refusal::kKeyLimit || refusal == Refusal::kCellLimit ? Status::kRateLimited
-                                                                         : Status::kUnavailable;
+  const bool limited = refusal == Refusal::kKeyLimit || refusal == Refusal::kFleetLimit ||
+                       refusal == Refusal::kCellLimit;
+  return limited ? Status::kRateLimited : Status::kUnavailable;
 }
 
 inline Reason reason_of(Refusal refusal, bool by_resource) noexcept {
@@ -30,6 +31,7 @@ inline Reason reason_of(Refusal refusal, bool by_resource) noexcept {
     case Refusal::kProbesTaken: return Reason::kProbesTaken;
     case Refusal::kInFlightFull: return Reason::kCellFull;
     case Refusal::kKeyLimit: return by_resource ? Reason::kKeyResourceLimit : Reason::kKeyLimit;
+    case Refusal::kFleetLimit: return Reason::kFleetLimit;
     case Refusal::kCellLimit: return Reason::kCellLimit;
     case Refusal::kNone: break;
   }
@@ -204,13 +206,20 @@ class Deciding {
     return 1;
   }
 
+  // Step 7's limits on the key, in their order: key, key and resource, then the fleet's. The cell's
+  // come last.
   void charge() noexcept {
     for (const KeyLimit* limit : snapshot_.guards().limits(plan_)) {
       const KeyLimiter& limiter = guards_.limiter();
-      charges_[charge_count_++] = {limit->by_resource
-                                       ? limiter.hash(request_.key, request_.resource)
-                                       : limiter.hash(request_.key),
-                                   &limit->rule_for(request_.key)};
+      KeyCharge& charge = charges_[charge_count_++];
+      charge.rule = &limit->rule_for(request_.key);
+      if (limit->by == CountedBy::kKey) {
+        charge.hash = limiter.hash(request_.key);
+      } else if (limit->by == CountedBy::kKeyAndResource) {
+        charge.hash = limiter.hash(request_.key, request_.resource);
+      } else {
+        charge.key = &request_.key;
+      }
     }
   }
 
@@ -237,7 +246,8 @@ class Deciding {
   void deny(const Admission& refused) noexcept {
     const auto limits = snapshot_.guards().limits(plan_);
     const bool by_resource = refused.refusal == Refusal::kKeyLimit &&
-                             refused.limit < limits.size() && limits[refused.limit]->by_resource;
+                             refused.limit < limits.size() &&
+                             limits[refused.limit]->by == CountedBy::kKeyAndResource;
     deny(status_of(refused.refusal), reason_of(refused.refusal, by_resource), refused.retry_after);
   }
 
@@ -320,11 +330,11 @@ class Deciding {
   // True when the search is over: the cell serves, or the key's own limit refuses.
   bool try_cell(CellIndex cell, Reason reason, Nanos& soonest) noexcept {
     const Admission admission = ask(cell);
-    if (admission.refusal == Refusal::kKeyLimit) {
-      deny(admission);
-      return true;
-    }
     if (!admission.ok()) {
+      if (admission.refusal == Refusal::kKeyLimit || admission.refusal == Refusal::kFleetLimit) {
+        deny(admission);
+        return true;
+      }
       if (admission.retry_after > 0 && (soonest == 0 || admission.retry_after < soonest)) {
         soonest = admission.retry_after;
       }

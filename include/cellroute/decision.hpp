@@ -66,7 +66,7 @@ enum class Reason : std::uint16_t {
   kKeyResourceLimit = 401,
   kCellLimit = 402,
   kAssignmentRate = 403,
-  kFleetLimit = 404,  // by fleet_limit.hpp, beside route()
+  kFleetLimit = 404,  // of scope FLEET: what all routers together grant the key
 
   // NO_ELIGIBLE_CELL
   kNoCellPasses = 500,  // no ACTIVE cell of an allowed region and tier meets the requirement

@@ -12,7 +12,7 @@ namespace cellroute {
 
 // One step of the derivation: what was looked at, and what came of it.
 struct Step {
-  std::string name;  // request, mapping, requirement, candidates, pool, guards, decision
+  std::string name;  // request, mapping, requirement, candidates, pool, guards, fleet, decision
   std::string text;
 };
 
@@ -58,6 +58,7 @@ class Explaining {
       }
       if (choice_.pool != kNoPool) explain_pool();
       if (decision.cell != kNoCellNumber) explain_guards(snapshot_.cell_of(decision.cell));
+      if (choice_.status == Status::kOk) explain_fleet();
     }
     add("decision", std::string(name(decision.status)) + ", " + std::string(name(decision.reason)) +
                         ": " + std::string(text_of(decision.reason).sentence));
@@ -231,6 +232,29 @@ class Explaining {
                       std::to_string(guards_.in_flight(number)) + " in flight, load " +
                       std::to_string(guards_.region().load(number)) + " of capacity " +
                       std::to_string(compiled_.cell(cell).capacity));
+  }
+
+  // What all routers together grant the key. A step for each limit.
+  void explain_fleet() {
+    for (const KeyLimit* const limit : snapshot_.guards().limits(choice_.plan)) {
+      if (limit->by != CountedBy::kFleet) continue;
+      const FleetLimiter& limiter = *limit->rule.fleet;
+      const FleetRule& rule = limiter.rule(limit->rule.fleet_plan);
+      const bool monthly = limiter.limit().kind == FleetKind::kMonthly;
+      std::string text = limiter.limit().name + ": ";
+      if (rule.free) {
+        text += "unlimited";
+      } else if (rule.share.unlimited) {
+        text += "unlimited, counted by calendar month";
+      } else if (monthly) {
+        text += std::to_string(rule.requests) + " in a calendar month";
+      } else {
+        text += std::to_string(rule.burst) + " at once, " + std::to_string(rule.requests) + " in " +
+                std::to_string(limiter.limit().period) + " ns";
+      }
+      add("fleet", text + ", of " + std::to_string(limiter.options().routers) +
+                       (limiter.options().routers == 1 ? " router" : " routers"));
+    }
   }
 
   const Snapshot& snapshot_;

@@ -6,33 +6,28 @@
 // more. So by leases no more than the limit is spent in any period, whatever fails; and besides, by
 // those routers that could not know, at most a share each.
 //
-// It stands beside route() and costs those nothing who have no such limit: a host takes first, and
-// gives back what route() then denies. take() reads no clock, takes no lock and asks nobody;
-// control/fleet_keeper.hpp brings leases from the store.
+// In step 7 of a decision they stand behind the key's other limits and before the cell's
+// (Guards::reserve_fleet_limits). A policy without them costs nothing for them. take() reads no
+// clock, takes no lock and asks nobody; control/fleet_keeper.hpp brings leases from the store.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "cellroute/decision.hpp"
+#include "cellroute/guard/fleet_rule.hpp"
 #include "cellroute/guard/lease.hpp"
 #include "cellroute/guard/limiter.hpp"
 #include "cellroute/lease_store.hpp"
 #include "cellroute/names.hpp"
 
 namespace cellroute {
-
-struct FleetOptions {
-  std::uint32_t routers = 1;     // that share a limit: processes, not threads; 1 to 65,536
-  std::uint32_t entries = 8192;  // keys at a time, a power of two up to 2^20; 1,088 bytes each
-  Nanos lease = 2 * kSecond;     // how long one lasts; 500 ms to an hour. The store is asked four
-                                 // times as often
-};
 
 // What take() said, and how to give it back. Thread safety: a plain value.
 struct FleetTaken {
@@ -44,27 +39,11 @@ struct FleetTaken {
   const LimitRule* rule = nullptr;  // the share's; null: nothing was counted
 };
 
-// A RATE_LIMITED decision for what was not admitted.
-inline Decision deny(const FleetTaken& taken) noexcept {
-  Decision decision;
-  decision.status = Status::kRateLimited;
-  decision.reason = Reason::kFleetLimit;
-  decision.retry_after = taken.retry_after;
-  return decision;
-}
-
 // Thread safety: take() and cancel() from any number of threads of one process. Fork: its leases
 // are the process's own; memory that children get zeroed (MADV_WIPEONFORK) leaves them their share.
 class FleetLimiter {
  public:
-  // What the keeper asks the store for, of keys of one plan.
-  struct PlanRule {
-    std::uint64_t requests = 0;  // kMaxFleetRequests: unlimited
-    std::uint64_t burst = 0;
-    std::uint64_t most = 0;  // in one lease: the share, so that no router keeps all from the others
-    bool free = false;       // nothing is counted
-    LimitRule share;
-  };
+  static constexpr std::uint32_t kMaxPlans = 4'096;  // of all generations
 
   // 0 where `entries` is out of its bounds.
   static std::size_t bytes(std::uint32_t entries) noexcept {
@@ -74,15 +53,36 @@ class FleetLimiter {
   }
 
   // `memory` is zero, aligned to 64 bytes, at least bytes(options.entries), and outlives this; so
-  // does the region of `shares`. kInvalidArgument: a bound is broken; the text says which.
+  // does the region of `shares`. Or it is what `before` has, the same limit in an earlier
+  // generation and with the same options: its keys keep their leases, and its plans their numbers.
+  // kInvalidArgument: a bound is broken; the text says which.
   static Result<FleetLimiter> create(std::span<std::byte> memory, FleetLimit limit,
-                                     const FleetOptions& options, const KeyLimiter& shares);
+                                     const FleetOptions& options, const KeyLimiter& shares,
+                                     const FleetLimiter* before = nullptr);
 
-  // The number of a plan for take(). kNotFound where the limit names neither it nor "".
+  // The same with memory of its own, or that of `before`. kResourceExhausted: there is none.
+  static Result<std::shared_ptr<const FleetLimiter>> make(FleetLimit limit,
+                                                          const FleetOptions& options,
+                                                          const KeyLimiter& shares,
+                                                          const FleetLimiter* before);
+
+  static Error check(const FleetOptions& options) {
+    if (options.routers < 1 || options.routers > 65'536) return bad("routers are 1 to 65,536");
+    if (options.lease < 500 * kMillisecond || options.lease > 3'600 * kSecond) {
+      return bad("a lease lasts from 500 ms to an hour");
+    }
+    if (bytes(options.entries) == 0) return bad("entries are a power of two from 8 to 2^20");
+    return {};
+  }
+
+  // The number of a plan for take(), the same in every generation. kNotFound where the limit names
+  // neither it nor "".
   Result<std::uint16_t> plan(std::string_view name) const {
-    std::uint32_t found = plans_.find(name);
-    if (found == NameIndex::kNone) found = plans_.find("");
-    if (found != NameIndex::kNone) return static_cast<std::uint16_t>(found);
+    for (const std::string_view wanted : {name, std::string_view()}) {
+      const std::uint32_t found = plans_.find(wanted);
+      if (found != NameIndex::kNone && rules_[found].named)
+        return static_cast<std::uint16_t>(found);
+    }
     return Error(ErrorCode::kNotFound, "fleet limit " + limit_.name + ": it names no such plan");
   }
 
@@ -101,11 +101,17 @@ class FleetLimiter {
   const FleetLimit& limit() const noexcept { return limit_; }
   const FleetOptions& options() const noexcept { return options_; }
   const guard::LeaseTable& table() const noexcept { return table_; }
-  const PlanRule& rule(std::uint16_t plan) const noexcept { return rules_[plan]; }
+  const FleetRule& rule(std::uint16_t plan) const noexcept { return rules_[plan]; }
   std::size_t plan_count() const noexcept { return rules_.size(); }
   Nanos beat() const noexcept { return options_.lease / 4; }
+  // Whether `other` is this limit in another generation.
+  bool same_table(const FleetLimiter& other) const noexcept {
+    return &table_.header() == &other.table_.header();
+  }
 
  private:
+  using Memory = std::unique_ptr<std::byte, decltype(&std::free)>;
+
   FleetLimiter(std::byte* memory, FleetLimit limit, const FleetOptions& options,
                const KeyLimiter& shares) noexcept
       : limit_(std::move(limit)),
@@ -113,8 +119,10 @@ class FleetLimiter {
         shares_(shares),
         table_(memory, options.entries) {}
 
+  static Error bad(const char* why) { return invalid_argument(std::string("fleet limit: ") + why); }
+
   Error add_plan(const FleetPlan& plan);
-  void take_share(std::uint64_t hash, const PlanRule& rule, Nanos now,
+  void take_share(std::uint64_t hash, const FleetRule& rule, Nanos now,
                   FleetTaken& taken) const noexcept;
   guard::Word& unleased(const FleetTaken& taken) const noexcept {
     return taken.entry != nullptr ? taken.entry->spent : table_.header().strangers;
@@ -124,72 +132,78 @@ class FleetLimiter {
   FleetOptions options_;
   KeyLimiter shares_;
   guard::LeaseTable table_;
-  NameIndex plans_;
-  std::vector<PlanRule> rules_;
+  NameIndex plans_;  // of all generations
+  std::vector<FleetRule> rules_;
+  std::shared_ptr<const Memory> own_;  // the table's, where it is not the caller's
 };
 
 inline Result<FleetLimiter> FleetLimiter::create(std::span<std::byte> memory, FleetLimit limit,
                                                  const FleetOptions& options,
-                                                 const KeyLimiter& shares) {
-  const auto bad = [](const char* why) {
-    return invalid_argument(std::string("fleet limit: ") + why);
-  };
+                                                 const KeyLimiter& shares,
+                                                 const FleetLimiter* before) {
   if (!fleet_name_ok(limit.name)) return bad("its name is not 1 to 64 letters, digits, - and _");
   if (limit.kind == FleetKind::kRate &&
       (limit.period < kMillisecond || limit.period > guard::kMaxPeriod)) {
     return bad("its period is not 1 ms to 366 days");
   }
-  if (limit.plans.empty() || limit.plans.size() > 4'096) return bad("it has not 1 to 4,096 plans");
-  if (options.routers < 1 || options.routers > 65'536) return bad("routers are 1 to 65,536");
-  if (options.lease < 500 * kMillisecond || options.lease > 3'600 * kSecond) {
-    return bad("a lease lasts from 500 ms to an hour");
-  }
-  if (bytes(options.entries) == 0) return bad("entries are a power of two from 8 to 2^20");
+  if (limit.plans.empty()) return bad("it has no plan");
+  if (Error error = check(options); !error.ok()) return error;
   if (memory.size() < bytes(options.entries) ||
       reinterpret_cast<std::uintptr_t>(memory.data()) % guard::kLine != 0) {
     return bad("its memory is too small, or not aligned to 64 bytes");
   }
   FleetLimiter made(memory.data(), std::move(limit), options, shares);
+  if (before != nullptr) {
+    made.plans_ = before->plans_;
+    made.rules_ = before->rules_;
+    for (FleetRule& rule : made.rules_) rule.named = false;
+  }
   for (const FleetPlan& plan : made.limit_.plans) {
     if (Error error = made.add_plan(plan); !error.ok()) return error;
   }
   return made;
 }
 
-// A router's share is rounded down, so that all together are never above the limit.
-inline Error FleetLimiter::add_plan(const FleetPlan& plan) {
-  constexpr Nanos kMonth = 31 * 86'400 * kSecond;
-  const auto number = static_cast<std::uint32_t>(rules_.size());
-  if (!plans_.add(plan.plan, number)) {
-    return invalid_argument("fleet limit: it names a plan twice");
+inline Result<std::shared_ptr<const FleetLimiter>> FleetLimiter::make(FleetLimit limit,
+                                                                      const FleetOptions& options,
+                                                                      const KeyLimiter& shares,
+                                                                      const FleetLimiter* before) {
+  std::shared_ptr<const Memory> own = before != nullptr ? before->own_ : nullptr;
+  const std::size_t size = bytes(options.entries);
+  if (!own) {
+    own = std::make_shared<const Memory>(
+        static_cast<std::byte*>(std::calloc(1, size + guard::kLine)), &std::free);
+    if (*own == nullptr) {
+      return Error(ErrorCode::kResourceExhausted,
+                   "no memory for a fleet limit's " + std::to_string(size) + " bytes");
+    }
   }
-  const bool monthly = limit_.kind == FleetKind::kMonthly;
-  PlanRule& rule = rules_.emplace_back();
-  if (plan.unlimited) {
-    rule = {kMaxFleetRequests, 1, guard::kMaxLease, !monthly, guard::unlimited_rule()};
-    return {};
-  }
-  if (plan.requests == 0 || plan.requests > kMaxFleetRequests || plan.burst > kMaxFleetRequests) {
-    return invalid_argument("fleet limit: requests are 1 to 2^52, and so is burst");
-  }
-  rule.requests = plan.requests;
-  rule.burst = plan.burst == 0 ? plan.requests : plan.burst;
-  const std::uint64_t routers = options_.routers;
-  const auto at_least_1 = [](std::uint64_t n) { return n == 0 ? 1 : n; };
-  rule.most = at_least_1((monthly ? rule.requests : rule.burst) / routers);
-  if (rule.most > guard::kMaxLease) rule.most = guard::kMaxLease;
-  Limit share;
-  share.plan = "fleet " + limit_.name + " " + plan.plan;  // other limits' buckets are others
-  share.requests = at_least_1(rule.requests / routers);
-  // Of a month about a day's at once, since a router that starts anew begins anew.
-  share.burst = at_least_1(monthly ? share.requests / 32 : rule.burst / routers);
-  share.period = monthly ? kMonth : limit_.period;
-  const auto stretched = guard::divide_up(routers, rule.requests);
-  const auto longest = static_cast<std::uint64_t>(guard::kMaxPeriod / share.period);
-  share.period *= static_cast<Nanos>(stretched < longest ? stretched : longest);
-  Result<LimitRule> made = compile_limit(share, 1);
+  void* start = own->get();
+  std::size_t room = size + guard::kLine;
+  std::span<std::byte> memory{static_cast<std::byte*>(std::align(guard::kLine, size, start, room)),
+                              size};
+  Result<FleetLimiter> made = create(memory, std::move(limit), options, shares, before);
   if (!made.ok()) return made.error();
-  rule.share = *made;
+  made->own_ = std::move(own);
+  return std::make_shared<const FleetLimiter>(std::move(*made));
+}
+
+inline Error FleetLimiter::add_plan(const FleetPlan& plan) {
+  std::uint32_t number = plans_.find(plan.plan);
+  if (number == NameIndex::kNone) {
+    number = static_cast<std::uint32_t>(rules_.size());
+    if (number == kMaxPlans) {
+      return Error(ErrorCode::kResourceExhausted,
+                   "fleet limit " + limit_.name + ": it has had 4,096 plans; give it another name");
+    }
+    plans_.add(plan.plan, number);
+    rules_.emplace_back();
+  } else if (rules_[number].named) {
+    return bad("it names a plan twice");
+  }
+  Result<FleetRule> made = compile_fleet_rule(limit_, plan, options_.routers);
+  if (!made.ok()) return made.error();
+  rules_[number] = *made;
   return {};
 }
 
@@ -197,7 +211,7 @@ inline FleetTaken FleetLimiter::take(std::string_view key, std::uint16_t plan,
                                      Nanos now) const noexcept {
   FleetTaken taken;
   if (plan >= rules_.size() || !key_length_ok(key)) return taken;
-  const PlanRule& rule = rules_[plan];
+  const FleetRule& rule = rules_[plan];
   if (rule.free) {
     taken.admitted = true;
     return taken;
@@ -223,7 +237,7 @@ inline FleetTaken FleetLimiter::take(std::string_view key, std::uint16_t plan,
   return taken;
 }
 
-CELLROUTE_COLD inline void FleetLimiter::take_share(std::uint64_t hash, const PlanRule& rule,
+CELLROUTE_COLD inline void FleetLimiter::take_share(std::uint64_t hash, const FleetRule& rule,
                                                     Nanos now, FleetTaken& taken) const noexcept {
   const std::uint64_t closed =
       taken.entry == nullptr ? 0 : taken.entry->closed.load(std::memory_order_relaxed);

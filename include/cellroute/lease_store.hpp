@@ -13,6 +13,7 @@
 #include "cellroute/mapping_store.hpp"
 #include "cellroute/status.hpp"
 #include "cellroute/time.hpp"
+#include "cellroute/topology.hpp"
 
 namespace cellroute {
 
@@ -38,16 +39,6 @@ struct FleetLimit {
 
 // The most that a store counts to: exact in the numbers of every store's scripts.
 inline constexpr std::uint64_t kMaxFleetRequests = std::uint64_t{1} << 52;
-
-// 1 to 64 letters, digits, - and _.
-constexpr bool fleet_name_ok(std::string_view name) noexcept {
-  for (const char c : name) {
-    const bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '-' || c == '_';
-    if (!ok) return false;
-  }
-  return !name.empty() && name.size() <= 64;
-}
 
 // One key's: what was settled since, and a lease. Views must outlive the call.
 struct LeaseOrder {

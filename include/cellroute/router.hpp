@@ -27,6 +27,8 @@ struct RouterOptions {
                                 // GuardRegion::bytes(geometry), outliving the router; shared memory
                                 // makes processes share guards. Empty: the router's own
   std::uint64_t guard_seed = 0;  // of the limiter's tables; 0: a random one
+  FleetOptions fleet;  // for limits of scope FLEET: bytes(fleet.entries) each, of the router's own,
+                       // from the first topology that has it until one has not
 };
 
 // How a call to a cell went, as the host saw it. Give `http_status` where there was an answer.
@@ -45,8 +47,10 @@ struct CallReport {
 // be used by many.
 class Router {
  public:
-  // Errors: those of GuardRegion::create(); kResourceExhausted without memory.
+  // Errors: those of GuardRegion::create() and FleetLimiter::check(); kResourceExhausted without
+  // memory.
   static Result<std::unique_ptr<Router>> create(const RouterOptions& options) {
+    if (Error error = FleetLimiter::check(options.fleet); !error.ok()) return error;
     OwnMemory own(nullptr, &std::free);
     std::span<std::byte> memory = options.memory;
     if (memory.empty()) {
@@ -64,14 +68,14 @@ class Router {
     while (seed == 0) seed = std::uint64_t{std::random_device{}()} << 32 | std::random_device{}();
     Result<GuardRegion> region = GuardRegion::create(memory, options.geometry, seed);
     if (!region.ok()) return region.error();
-    return std::unique_ptr<Router>(new Router(*region, std::move(own)));
+    return std::unique_ptr<Router>(new Router(*region, std::move(own), options.fleet));
   }
 
   // Checks `next` against what serves, and serves it with these mappings from now on. The same
   // compiled topology may be published again with other mappings. On an error what served serves
   // on. Errors: kRefused (check_publish(), or two cells with one directory number),
-  // kResourceExhausted (the directory is full), kUnavailable (readers stopped inside calls).
-  // Building a snapshot allocates: call it off the event loop.
+  // kResourceExhausted (the directory is full, or no memory for a fleet limit), kUnavailable
+  // (readers stopped inside calls). Building a snapshot allocates: call it off the event loop.
   Error publish(const std::shared_ptr<const CompiledTopology>& next,
                 std::span<const MappingRecord> mappings = {}, const PublishOptions& options = {}) {
     return publish(next, nullptr, mappings, options);
@@ -94,7 +98,12 @@ class Router {
     }
     Result<std::vector<std::uint32_t>> numbers = claim_numbers(*next);
     if (!numbers.ok()) return numbers.error();
-    Result<GuardPlan> plan = GuardPlan::make(*next, *numbers, guards_.region().geometry().lanes);
+    Result<FleetLimiters> fleet =
+        make_fleet_limiters(next->topology().policy, fleet_, guards_.limiter(),
+                            serving ? serving->guards().fleet() : FleetLimiters());
+    if (!fleet.ok()) return fleet.error();
+    Result<GuardPlan> plan =
+        GuardPlan::make(*next, *numbers, guards_.region().geometry().lanes, std::move(*fleet));
     if (!plan.ok()) return plan.error();
     const auto snapshot =
         std::make_shared<const Snapshot>(next, *numbers, std::move(*plan), base, changes);
@@ -161,13 +170,14 @@ class Router {
   // Health and load marks, counts and the directory.
   GuardRegion& region() noexcept { return guards_.region(); }
   const Guards& guards() const noexcept { return guards_; }
+  const FleetOptions& fleet() const noexcept { return fleet_; }
 
  private:
   using Reading = Published<Snapshot>::Reading;
   using OwnMemory = std::unique_ptr<std::byte, decltype(&std::free)>;
 
-  Router(const GuardRegion& region, OwnMemory own)
-      : own_(std::move(own)), guards_(region), published_(region.geometry().lanes) {}
+  Router(const GuardRegion& region, OwnMemory own, const FleetOptions& fleet)
+      : own_(std::move(own)), guards_(region), published_(region.geometry().lanes), fleet_(fleet) {}
 
   std::uint32_t lanes() const noexcept { return guards_.region().geometry().lanes; }
 
@@ -232,6 +242,7 @@ class Router {
   Guards guards_;
   Published<Snapshot> published_;
   std::mutex publishing_;
+  const FleetOptions fleet_;
 };
 
 }  // namespace cellroute

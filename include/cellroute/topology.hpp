@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,7 @@ inline constexpr std::size_t kMaxTiers = 256;
 inline constexpr std::size_t kMaxRegions = 256;
 inline constexpr std::size_t kMaxNames = 64;  // of certifications, and of encryption levels
 inline constexpr std::size_t kMaxReplicas = 8;
+inline constexpr std::size_t kMaxFleetLimits = 4;  // by name and kind; each has a table of leases
 
 enum class CellState : std::uint8_t { kActive, kDraining, kOffline };
 enum class Health : std::uint8_t { kHealthy, kUnhealthy };
@@ -35,7 +37,8 @@ enum class Unassigned : std::uint8_t { kPlace, kAssign, kReject };
 enum class Selection : std::uint8_t { kByHash, kTwoChoices, kLeastLoad };
 enum class RiskMode : std::uint8_t { kPrefer, kRequire };
 enum class LimitPer : std::uint8_t { kKey, kKeyAndResource, kCell };
-enum class LimitKind : std::uint8_t { kBucket, kWindow };
+enum class LimitKind : std::uint8_t { kBucket, kWindow, kMonthly };
+enum class LimitScope : std::uint8_t { kRouter, kFleet };
 enum class OnExceed : std::uint8_t { kRefuse, kCount };
 
 // When a cell's breaker opens and how it closes again. A trigger that is 0 is off; with all three
@@ -140,8 +143,13 @@ struct LimitOverride {
 };
 
 // BUCKET: `burst` at once, then `requests` a `period` (GCRA). WINDOW: never more than `requests`
-// in any `period`. With a plan it binds only keys of that plan; without one, keys of every plan
-// but those that a limit of the same `per` names.
+// in any `period`. MONTHLY: `requests` in each calendar month of UTC. With a plan it binds only
+// keys of that plan; without one, keys of every plan but those that a limit of the same `per`
+// names.
+//
+// A limit of scope FLEET is kept by all routers together, by leases (fleet_limit.hpp): by KEY, as
+// BUCKET or MONTHLY. Those of one name and kind are one limit, which says what each plan has; it
+// binds beside those of scope ROUTER, and neither takes the place of the other.
 struct Limit {
   LimitPer per = LimitPer::kKey;
   LimitKind kind = LimitKind::kBucket;
@@ -152,9 +160,27 @@ struct Limit {
   bool unlimited = false;   // a plan without a limit
   OnExceed on_exceed = OnExceed::kRefuse;
   std::vector<LimitOverride> overrides;
+  LimitScope scope = LimitScope::kRouter;
+  std::string name = {};  // FLEET: what the store of leases knows it by; empty: kFleetLimitName
 
   friend bool operator==(const Limit&, const Limit&) = default;
 };
+
+// 1 to 64 letters, digits, - and _.
+constexpr bool fleet_name_ok(std::string_view name) noexcept {
+  for (const char c : name) {
+    const bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    c == '-' || c == '_';
+    if (!ok) return false;
+  }
+  return !name.empty() && name.size() <= 64;
+}
+
+inline constexpr std::string_view kFleetLimitName = "requests";
+
+inline std::string_view fleet_name_of(const Limit& limit) noexcept {
+  return limit.name.empty() ? kFleetLimitName : std::string_view(limit.name);
+}
 
 struct InFlightPolicy {
   std::uint32_t per_cell = 0;  // 0: no cap

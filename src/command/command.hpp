@@ -40,6 +40,7 @@ void add_assign(CLI::App& app, Context& context);
 void add_mapping(CLI::App& app, Context& context);
 void add_snapshot(CLI::App& app, Context& context);
 void add_sync(CLI::App& app, Context& context);
+void add_report(CLI::App& app, Context& context);
 
 // Says the error on standard error; kBadUsage.
 int fail(const Error& error);

@@ -27,6 +27,7 @@ int run(int argc, char** argv) {
   command::add_mapping(app, context);
   command::add_snapshot(app, context);
   command::add_sync(app, context);
+  command::add_report(app, context);
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
   if (dashes != arguments.end()) {

@@ -206,7 +206,7 @@ void add_route(CLI::App& app, Context& context) {
   command.add_flag("--strict", options->strict, "Stop at the first malformed line");
   command.add_flag("--limits", options->limits,
                    "Apply limits and in-flight caps too, each call ending at once and well; the "
-                   "time is a line's at_ns, or --now");
+                   "time is a line's at_ns, or --now. Limits of the fleet as one router alone");
   command.callback([options, &context] { context.exit_code = route(*options, context); });
 }
 

@@ -27,7 +27,7 @@ class MemoryLeaseStore final : public LeaseStore {
       grants[i] = {};
       grants[i].error = forked.ok() ? stores::check_order(limit, orders[i], now) : forked;
       if (!grants[i].error.ok()) continue;
-      const Nanos at = std::max<Nanos>(clock_(), 0);
+      const Nanos at = std::max<Nanos>(clock_ ? clock_() : now, 0);
       if (limit.kind == FleetKind::kRate) {
         settle_rate(limit, orders[i], at, grants[i]);
       } else {
@@ -38,6 +38,7 @@ class MemoryLeaseStore final : public LeaseStore {
 
   Result<std::uint64_t> usage(std::string_view limit, std::string_view key, Month month) override {
     if (Error error = check(limit); !error.ok()) return error;
+    if (Error error = stores::check_key(key); !error.ok()) return error;
     const std::lock_guard lock(mutex_);
     const auto& used = used_[{std::string(limit), month}];
     const auto found = used.find(key);

@@ -26,7 +26,8 @@ CELLROUTE_COUNTERPART(Unassigned, kReject, v1::Policy::Unassigned, v1::Policy::R
 CELLROUTE_COUNTERPART(Selection, kLeastLoad, v1::Policy::Selection, v1::Policy::LEAST_LOAD);
 CELLROUTE_COUNTERPART(RiskMode, kRequire, v1::Risk::Mode, v1::Risk::REQUIRE);
 CELLROUTE_COUNTERPART(LimitPer, kCell, v1::Limit::Per, v1::Limit::CELL);
-CELLROUTE_COUNTERPART(LimitKind, kWindow, v1::Limit::Kind, v1::Limit::WINDOW);
+CELLROUTE_COUNTERPART(LimitKind, kMonthly, v1::Limit::Kind, v1::Limit::MONTHLY);
+CELLROUTE_COUNTERPART(LimitScope, kFleet, v1::Limit::Scope, v1::Limit::FLEET);
 CELLROUTE_COUNTERPART(OnExceed, kCount, v1::Limit::OnExceed, v1::Limit::COUNT);
 #undef CELLROUTE_COUNTERPART
 

@@ -109,6 +109,8 @@ void set_limit(const Limit& from, v1::Limit& to) {
     if (each.burst > 0) entry.set_burst(each.burst);
     if (each.unlimited) entry.set_unlimited(true);
   }
+  if (from.scope != plain.scope) to.set_scope(enum_to_schema(from.scope));
+  if (!from.name.empty()) to.set_name(from.name);
 }
 
 void set_rules(const Policy& from, v1::Policy& to) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "cellroute/check/thresholds.hpp"
 #include "topology/enums.hpp"
 
 namespace cellroute::loading {
@@ -199,6 +200,11 @@ class Reader {
     set_enum(l.on_exceed, m.on_exceed(), Path(path, "on_exceed"));
     for (const v1::LimitOverride& o : m.overrides()) {
       l.overrides.push_back({o.key(), o.requests(), o.burst(), o.unlimited()});
+    }
+    set_enum(l.scope, m.scope(), Path(path, "scope"));
+    l.name = m.name();
+    if (l.kind == LimitKind::kMonthly && m.has_period()) {
+      problems_.add(Path(path, "period"), check::kPeriodOfMonths);
     }
     return l;
   }

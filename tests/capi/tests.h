@@ -8,6 +8,7 @@ void assign_test(void);
 void basics_test(void);
 void cache_test(void);
 void custom_store_test(void);
+void fleet_test(void);
 void fork_test(void);
 void keys_test(void);
 void picker_test(void);

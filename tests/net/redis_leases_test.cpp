@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "control/fleet_keeper.hpp"
+#include "control/lease_keeper.hpp"
 #include "fake_server.hpp"
 #include "guard_memory.hpp"
 #include "lease_store_kinds.hpp"
@@ -140,7 +140,7 @@ struct Router {
     options.routers = routers;
     limiter = std::make_unique<FleetLimiter>(
         must(FleetLimiter::create(memory.span(), monthly(3'200), options, room.guards.limiter())));
-    keeper = std::make_unique<FleetKeeper>(*limiter, *store);
+    keeper = std::make_unique<LeaseKeeper>(*limiter, *store);
   }
   std::uint64_t take(int tries, Nanos now) const {
     std::uint64_t admitted = 0;
@@ -152,7 +152,7 @@ struct Router {
   guard_test::Room room;
   guard_test::Memory memory;
   std::unique_ptr<FleetLimiter> limiter;
-  std::unique_ptr<FleetKeeper> keeper;
+  std::unique_ptr<LeaseKeeper> keeper;
 };
 
 TEST_CASE("redis leases: routers share a month's limit exactly, and their share without a server") {

@@ -24,6 +24,7 @@ STRUCTS = [
     (_abi.StoreOptions, "store_options", {}),
     (_abi.CacheOptions, "cache_options", {}),
     (_abi.CacheCounts, "cache_counts", {}),
+    (_abi.UsageSink, "usage_sink", {}),
     (_abi.RouterOptions, "router_options", {}),
     (_abi.PublishOptions, "publish_options", {}),
     (_abi.Cell, "cell", {}),

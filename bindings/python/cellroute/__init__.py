@@ -22,6 +22,7 @@ from .errors import (
     InvalidArgumentError, LibraryError, NoMemoryError, NoSnapshotError, NotFoundError,
     ReenteredError, RefusedError, UnavailableError, UnknownNameError, UnsupportedError,
 )
+from .fleet import FleetKeeper, LeaseStore, Usage, UsagePage
 from .guards import CellGuards, memory_size
 from .keys import Keys, pack_keys
 from .mapping_store import MappingStore
@@ -39,10 +40,10 @@ library_path: str = _lib.path
 
 __all__ = [
     "Assignment", "BrokenStoreError", "CacheCounts", "CachedStore", "Cell", "CellGuards",
-    "CellrouteError", "ConflictError", "CorruptError", "Decision", "Decisions", "ExhaustedError", "ForkedError", "InvalidArgumentError",
-    "Keys", "LibraryError", "Mapping", "MappingStore", "NO_CELL", "NoMemoryError", "NoSnapshotError",
+    "CellrouteError", "ConflictError", "CorruptError", "Decision", "Decisions", "ExhaustedError",
+    "FleetKeeper", "ForkedError", "InvalidArgumentError", "Keys", "LeaseStore", "LibraryError", "Mapping", "MappingStore", "NO_CELL", "NoMemoryError", "NoSnapshotError",
     "NotFoundError", "Page", "Past", "PinnedProfile", "Profile", "REASONS", "Reason", "Record",
     "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "StreamChange", "StreamResult",
-    "TableUsage", "Topology", "UnavailableError", "UnknownNameError", "UnsupportedError", "library_path",
-    "memory_size", "pack_keys", "read_stream", "table_usage",
+    "TableUsage", "Topology", "UnavailableError", "UnknownNameError", "UnsupportedError", "Usage", "UsagePage",
+    "library_path", "memory_size", "pack_keys", "read_stream", "table_usage",
 ]

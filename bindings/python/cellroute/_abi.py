@@ -106,9 +106,17 @@ class CacheCounts(Sized):
                 ("waiting", c_uint64)]
 
 
+TakeUsage = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(View), c_uint64)
+
+
+class UsageSink(Sized):
+    _fields_ = [("reserved", c_uint32), ("self", c_void_p), ("usage", TakeUsage), ("page", TakePage)]
+
+
 class RouterOptions(Sized):
     _fields_ = [("cells", c_uint32), ("lanes", c_uint32), ("limiter_entries", c_uint32),
-                ("guard_seed", c_uint64), ("memory", c_void_p), ("memory_size", c_uint64)]
+                ("guard_seed", c_uint64), ("memory", c_void_p), ("memory_size", c_uint64),
+                ("fleet_routers", c_uint32), ("fleet_entries", c_uint32), ("fleet_lease_ns", c_int64)]
 
 
 class PublishOptions(Sized):
@@ -248,6 +256,14 @@ PROTOTYPES: dict[str, tuple[list[Any], Any]] = {
     "resolve": ([P, P, View, c_int64, POINTER(Mapping), E], c_int32),
     "assign": ([P, P, POINTER(Request), POINTER(ProfileNames), c_int64, POINTER(Mapping),
                 POINTER(DecisionStruct), E], c_int32),
+    "lease_store_open": ([View, POINTER(P), E], c_int32),
+    "lease_store_destroy": ([P], None),
+    "usage": ([P, View, View, c_uint32, POINTER(c_uint64), E], c_int32),
+    "usages": ([P, View, c_uint32, View, c_uint64, POINTER(UsageSink), E], c_int32),
+    "fleet_keeper_create": ([P, P, POINTER(P), E], c_int32),
+    "fleet_keeper_destroy": ([P], None),
+    "fleet_keeper_renew": ([P, c_int64, POINTER(c_int64), E], c_int32),
+    "fleet_keeper_release": ([P, c_int64, E], c_int32),
     "router_count": ([P, c_uint32, c_uint32, POINTER(Count)], c_int32),
     "router_cell_metrics": ([P, c_uint32, c_int64, POINTER(CellMetrics)], c_int32),
 }

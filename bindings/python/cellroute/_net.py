@@ -1,4 +1,4 @@
-"""capi/cellroute_net.h in ctypes: stores behind a network, in a library of its own.
+"""capi/cellroute_net.h in ctypes: mapping and lease stores behind a network, in a library of its own.
 
 It is loaded with the first such store, and needs the system's client libraries.
 """
@@ -46,6 +46,7 @@ class StreamResultStruct(Sized):
 
 PROTOTYPES: dict[str, list[Any]] = {
     "store_open": [View, POINTER(NetOptions), POINTER(c_void_p), POINTER(ErrorText)],
+    "lease_store_open": [View, POINTER(NetOptions), POINTER(c_void_p), POINTER(ErrorText)],
     "dynamodb_usage": [c_void_p, c_uint32, POINTER(DynamodbUsage)],
     "dynamodb_stream": [View, View, POINTER(StreamSink), POINTER(StreamResultStruct), POINTER(ErrorText)],
 }
@@ -58,6 +59,11 @@ def is_net(url: str) -> bool:
 def open_store(url: bytes, open_existing: bool, timeout_ns: int) -> Handle:
     options = NetOptions(open_existing=open_existing, timeout_ns=timeout_ns)
     return made(function("store_open"), lib.store_destroy, view_of(url), options)
+
+
+def open_leases(url: bytes, timeout_ns: int) -> Handle:
+    options = NetOptions(timeout_ns=timeout_ns)
+    return made(function("lease_store_open"), lib.lease_store_destroy, view_of(url), options)
 
 
 @functools.cache

@@ -30,14 +30,17 @@ def cell_guards(metrics: CellMetrics) -> CellGuards:
 
 
 def router_options(
-    cells: int = 0, lanes: int = 0, limiter_entries: int | None = None, guard_seed: int = 0
+    cells: int = 0, lanes: int = 0, limiter_entries: int | None = None, guard_seed: int = 0,
+    fleet_routers: int = 0, fleet_entries: int = 0, fleet_lease_ns: int = 0,
 ) -> RouterOptions:
     """`limiter_entries` None takes the default, 0 none at all."""
     if limiter_entries is None:
         limiter_entries = 0
     elif limiter_entries == 0:
         limiter_entries = NO_LIMITER
-    return RouterOptions(cells=cells, lanes=lanes, limiter_entries=limiter_entries, guard_seed=guard_seed)
+    return RouterOptions(
+        cells=cells, lanes=lanes, limiter_entries=limiter_entries, guard_seed=guard_seed,
+        fleet_routers=fleet_routers, fleet_entries=fleet_entries, fleet_lease_ns=fleet_lease_ns)
 
 
 def memory_size(*, cells: int = 0, lanes: int = 0, limiter_entries: int | None = None) -> int:

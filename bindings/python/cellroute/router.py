@@ -34,12 +34,16 @@ class Router(Path):
     def __init__(
         self, topology: Topology | None = None, *, cells: int = 0, lanes: int = 0,
         limiter_entries: int | None = None, guard_seed: int = 0, memory: Any = None,
+        fleet_routers: int = 0, fleet_entries: int = 0, fleet_lease_ns: int = 0,
     ) -> None:
         """`cells` that ever get a number (default 1,024); `lanes`, as many as threads that route at
         once (1); `limiter_entries`, keys with limits at 16 bytes each (1,048,576; 0: none);
         `memory`, a writable buffer for the guards of at least memory_size() bytes, aligned to 64,
-        zero at first, which processes may share. Publishes `topology`."""
-        options = router_options(cells, lanes, limiter_entries, guard_seed)
+        zero at first, which processes may share. For limits of scope FLEET: `fleet_routers` that
+        share them (1; processes that share memory count as one), `fleet_entries`, keys at a time of
+        each limit (8,192), `fleet_lease_ns`, how long a lease lasts (2 s). Publishes `topology`."""
+        options = router_options(
+            cells, lanes, limiter_entries, guard_seed, fleet_routers, fleet_entries, fleet_lease_ns)
         lent = None if memory is None else lend(options, memory)
         handle = made(lib.router_create, lib.router_destroy, options)
         handle.kept = lent

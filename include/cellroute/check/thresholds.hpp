@@ -117,8 +117,10 @@ inline void check_allowance(std::uint64_t requests, std::uint64_t burst, bool un
   if (burst > kMaxRequests) {
     problems.add(Path(path, "burst"), "must be at most " + counted(kMaxRequests));
   }
-  if (burst > 0 && kind == LimitKind::kWindow) {
-    problems.add(Path(path, "burst"), "is for BUCKET: a WINDOW has none");
+  if (burst > 0 && kind != LimitKind::kBucket) {
+    problems.add(Path(path, "burst"), kind == LimitKind::kWindow
+                                          ? "is for BUCKET: a WINDOW has none"
+                                          : "is for BUCKET: MONTHLY counts by calendar months");
   }
 }
 
@@ -143,8 +145,83 @@ inline void check_overrides(const Limit& limit, const Path& path, Problems& prob
   }
 }
 
-// Several limits bind at once if they differ in `per`, `plan`, `kind` or `period`; otherwise one of
-// them is a mistake.
+inline constexpr const char* kPeriodOfMonths =
+    "is for BUCKET and WINDOW: MONTHLY counts by calendar months";
+
+// Whether both are parts of one limit of the fleet.
+inline bool same_fleet_limit(const Limit& a, const Limit& b) {
+  return a.scope == LimitScope::kFleet && b.scope == LimitScope::kFleet && a.kind == b.kind &&
+         fleet_name_of(a) == fleet_name_of(b);
+}
+
+// What a store of leases can count.
+inline void check_fleet_rate(const Limit& limit, const Path& path, Problems& problems) {
+  if (limit.kind == LimitKind::kMonthly) {
+    if (limit.period != Limit().period) problems.add(Path(path, "period"), kPeriodOfMonths);
+    return;
+  }
+  if (limit.period < kMillisecond) {
+    problems.add(Path(path, "period"), "must be at least 0.001s with scope FLEET");
+  }
+  if (limit.requests == 0 || limit.unlimited || limit.period > kMaxTime) return;
+  __extension__ using Wide = unsigned __int128;
+  const std::uint64_t burst = limit.burst == 0 ? limit.requests : limit.burst;
+  const Wide back = static_cast<Wide>(limit.period) * burst / limit.requests;
+  if (back > static_cast<Wide>(kMaxTime)) {
+    problems.add(Path(path, "burst"), "takes more than 366 days to come back");
+  }
+}
+
+inline void check_scope(const Limit& limit, const Path& path, Problems& problems) {
+  if (limit.scope == LimitScope::kRouter) {
+    if (limit.kind == LimitKind::kMonthly) {
+      problems.add(Path(path, "kind"), "MONTHLY is counted by all routers: set scope: FLEET");
+    }
+    if (!limit.name.empty()) problems.add(Path(path, "name"), "is for scope FLEET: leave it out");
+    return;
+  }
+  if (!fleet_name_ok(fleet_name_of(limit))) {
+    problems.add(Path(path, "name"), "must be 1 to 64 letters, digits, - and _");
+  }
+  if (limit.per != LimitPer::kKey) {
+    problems.add(Path(path, "per"), "must be KEY with scope FLEET");
+  }
+  if (limit.kind == LimitKind::kWindow) {
+    problems.add(Path(path, "kind"), "must be BUCKET or MONTHLY with scope FLEET");
+  }
+  if (limit.on_exceed == OnExceed::kCount) {
+    problems.add(Path(path, "on_exceed"),
+                 "must be REFUSE with scope FLEET: to count alone, set kind: MONTHLY and "
+                 "unlimited: true");
+  }
+  if (!limit.overrides.empty()) {
+    problems.add(Path(path, "overrides"), "are for scope ROUTER: give the key a plan of its own");
+  }
+  check_fleet_rate(limit, path, problems);
+}
+
+// Of all parts together: one period, and not too many limits.
+inline void check_fleet(const std::vector<Limit>& limits, const Path& policy, Problems& problems) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    if (limits[i].scope != LimitScope::kFleet) continue;
+    std::size_t first = 0;
+    while (!same_fleet_limit(limits[first], limits[i])) ++first;
+    if (first == i) ++count;
+    if (limits[i].period == limits[first].period) continue;
+    const Path path(policy, "limits", i);
+    problems.add(Path(path, "period"), "differs from that of limits[" + std::to_string(first) +
+                                           "], which has the same name: give one another name");
+  }
+  if (count > kMaxFleetLimits) {
+    problems.add(Path(policy, "limits"), "has " + std::to_string(count) +
+                                             " limits of scope FLEET by name and kind; at most " +
+                                             std::to_string(kMaxFleetLimits) + " may be");
+  }
+}
+
+// Several limits bind at once if they differ in `per`, `plan`, `kind` or `period`, or are of
+// different scopes or names; otherwise one of them is a mistake.
 inline void check_limits(const std::vector<Limit>& limits, const Path& policy, Problems& problems) {
   if (!check_count(limits.size(), kMaxLimits, Path(policy, "limits"), problems)) return;
   for (std::size_t i = 0; i < limits.size(); ++i) {
@@ -161,10 +238,12 @@ inline void check_limits(const std::vector<Limit>& limits, const Path& policy, P
       }
     }
     check_overrides(limit, path, problems);
+    check_scope(limit, path, problems);
     for (std::size_t j = 0; j < i; ++j) {
       const Limit& other = limits[j];
       if (other.per != limit.per || other.plan != limit.plan || other.kind != limit.kind ||
-          other.period != limit.period) {
+          other.period != limit.period || other.scope != limit.scope ||
+          fleet_name_of(other) != fleet_name_of(limit)) {
         continue;
       }
       problems.add(path, "has the per, plan, kind and period of limits[" + std::to_string(j) +
@@ -172,6 +251,7 @@ inline void check_limits(const std::vector<Limit>& limits, const Path& policy, P
       break;
     }
   }
+  check_fleet(limits, policy, problems);
 }
 
 }  // namespace cellroute::check

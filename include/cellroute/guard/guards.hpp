@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 
+#include "cellroute/fleet_limit.hpp"
 #include "cellroute/guard/breaker.hpp"
 #include "cellroute/guard/cell_limit.hpp"
 #include "cellroute/guard/in_flight.hpp"
@@ -83,6 +84,9 @@ class Guards {
   Admission reserve_key_limits(guard::CellWords& state, guard::LaneWords& lane,
                                const CellRules& rules, std::span<const KeyCharge> charges,
                                Nanos now) const noexcept;
+  static Admission reserve_fleet_limits(guard::CellWords& state, guard::LaneWords& lane,
+                                        const CellRules& rules, std::span<const KeyCharge> charges,
+                                        std::uint32_t before, Nanos now) noexcept;
   static Admission reserve_cell_limits(guard::CellWords& state, guard::LaneWords& lane,
                                        const CellRules& rules, Nanos now) noexcept;
   static Admission borrow_cell_limits(guard::CellWords& state, guard::LaneWords& lane,
@@ -189,7 +193,7 @@ CELLROUTE_COLD inline void Guards::withdraw(std::uint32_t cell, guard::CellWords
   guard::BreakerOf(region_, cell).withdraw(ticket.breaker);
 }
 
-// The keys' limits in order, then the cell's; what was taken goes back in reverse.
+// The keys' limits in order, the fleet's, then the cell's; what was taken goes back in reverse.
 inline Admission Guards::reserve_key_limits(guard::CellWords& state, guard::LaneWords& lane,
                                             const CellRules& rules,
                                             std::span<const KeyCharge> charges,
@@ -200,24 +204,58 @@ inline Admission Guards::reserve_key_limits(guard::CellWords& state, guard::Lane
   for (; done < charges.size() && done < kMaxKeyCharges; ++done) {
     const LimitRule& rule = *charges[done].rule;
     taken[done].word = nullptr;
-    if (rule.unlimited) continue;
+    if (rule.unlimited) [[unlikely]] {
+      if (rule.fleet == nullptr) continue;
+      break;
+    }
     taken[done] = limiter_.take(charges[done].hash, rule, now);
     if (taken[done].admitted || counts_only(rule, admission)) continue;
     admission.retry_after = taken[done].retry_after;
     break;
   }
-  if (done < charges.size()) {
+  const bool exceeded = admission.exceeded;
+  if (done == charges.size()) {
+    admission = reserve_cell_limits(state, lane, rules, now);
+  } else if (done < kMaxKeyCharges && charges[done].rule->fleet != nullptr) {
+    admission = reserve_fleet_limits(state, lane, rules, charges.subspan(done), done, now);
+  } else {
     admission.refusal = Refusal::kKeyLimit;
     admission.limit = done;
+  }
+  admission.exceeded = admission.exceeded || exceeded;
+  if (admission.ok()) return admission;
+  while (done > 0) {
+    --done;
+    taken[done].cancel(*charges[done].rule);
+  }
+  return admission;
+}
+
+// `charges` are all the fleet's, behind `before` others; then the cell's limits. A token goes back
+// as long as its lease is there.
+CELLROUTE_COLD inline Admission Guards::reserve_fleet_limits(
+    guard::CellWords& state, guard::LaneWords& lane, const CellRules& rules,
+    std::span<const KeyCharge> charges, std::uint32_t before, Nanos now) noexcept {
+  std::array<FleetTaken, kMaxFleetLimits> taken;
+  Admission admission;
+  std::uint32_t done = 0;
+  for (; done < charges.size() && done < taken.size(); ++done) {
+    const LimitRule& rule = *charges[done].rule;
+    taken[done] = rule.fleet->take(*charges[done].key, rule.fleet_plan, now);
+    if (taken[done].admitted) continue;
+    admission.retry_after = taken[done].retry_after;
+    break;
+  }
+  if (done < charges.size()) {
+    admission.refusal = Refusal::kFleetLimit;
+    admission.limit = before + done;
   } else {
-    const bool exceeded = admission.exceeded;
     admission = reserve_cell_limits(state, lane, rules, now);
-    admission.exceeded = admission.exceeded || exceeded;
     if (admission.ok()) return admission;
   }
   while (done > 0) {
     --done;
-    taken[done].cancel(*charges[done].rule);
+    charges[done].rule->fleet->cancel(taken[done]);
   }
   return admission;
 }

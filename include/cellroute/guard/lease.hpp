@@ -1,7 +1,7 @@
 // Leases: tokens of a fleet's limit that a router holds ahead, one word a key.
 //
 // The word: until when (40 bits, in ticks of 2^26 ns, rounded down), tokens left (24). It is given
-// out by the keeper (control/fleet_keeper.hpp) and spent by compare-and-set: never more than was
+// out by the keeper (control/lease_keeper.hpp) and spent by compare-and-set: never more than was
 // granted, and nothing once its time is over. Who finds it over closes it: the tokens stay for the
 // keeper to give back, and no clock that steps back opens it again.
 //

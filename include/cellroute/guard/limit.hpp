@@ -23,6 +23,8 @@
 
 namespace cellroute {
 
+class FleetLimiter;
+
 // A Limit, or one of its overrides, off the path. Thread safety: a plain value.
 struct LimitRule {
   LimitKind kind = LimitKind::kBucket;
@@ -37,6 +39,10 @@ struct LimitRule {
   std::uint64_t spill_interval = 0;
   std::uint64_t spill_ahead = 0;
   std::uint64_t signature = 0;  // whose state it is: limits that differ share none
+  // Of scope FLEET, which is unlimited for the router by itself: what takes in its place, and the
+  // plan's number there.
+  const FleetLimiter* fleet = nullptr;
+  std::uint16_t fleet_plan = 0;
 };
 
 namespace guard {
@@ -90,6 +96,9 @@ inline Error check_limit(const Limit& limit, std::uint64_t requests) {
   if (requests == 0) return invalid_argument("limit: requests must be at least 1");
   if (limit.period < 1 || limit.period > kMaxPeriod) {
     return invalid_argument("limit: period must be positive and at most 366 days");
+  }
+  if (limit.kind == LimitKind::kMonthly) {
+    return invalid_argument("limit: a router by itself counts no months: MONTHLY is of a fleet");
   }
   if (limit.kind == LimitKind::kWindow && requests > kMaxWindowRequests) {
     return invalid_argument("limit: a WINDOW counts at most 58,720,256 requests; use BUCKET");

@@ -1,6 +1,7 @@
 // The guards' rules for one snapshot: each cell's, and what each plan's keys are charged to.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -10,16 +11,20 @@
 #include <utility>
 #include <vector>
 
+#include "cellroute/guard/fleet.hpp"
 #include "cellroute/guard/guards.hpp"
 #include "cellroute/names.hpp"
 #include "cellroute/policy.hpp"
 
 namespace cellroute {
 
+// What a limit on keys is counted by. In step 7 they are asked in this order.
+enum class CountedBy : std::uint8_t { kKey, kKeyAndResource, kFleet };
+
 // A limit on keys, with the keys that have another allowance.
 struct KeyLimit {
   LimitRule rule;
-  bool by_resource = false;
+  CountedBy by = CountedBy::kKey;
   NameIndex overridden;  // key → place in `overrides`
   std::vector<LimitRule> overrides;
 
@@ -36,11 +41,14 @@ class GuardPlan {
   GuardPlan(GuardPlan&&) = default;
   GuardPlan& operator=(GuardPlan&&) = default;
 
-  // `numbers[i]` is cell i's in the directory, `lanes` the region's. Errors: those of
-  // compile_rules() and compile_limit(), and more than Guards::kMaxKeyCharges limits for one plan.
+  // `numbers[i]` is cell i's in the directory, `lanes` the region's, `fleet` what
+  // make_fleet_limiters() gave for the policy. Errors: those of compile_rules() and
+  // compile_limit(), and more than Guards::kMaxKeyCharges limits for one plan.
   static Result<GuardPlan> make(const CompiledTopology& compiled,
-                                std::span<const std::uint32_t> numbers, std::uint32_t lanes) {
+                                std::span<const std::uint32_t> numbers, std::uint32_t lanes,
+                                FleetLimiters fleet = {}) {
     GuardPlan plan;
+    plan.fleet_ = std::move(fleet);
     Error error = plan.make_limits(compiled.topology().policy, lanes);
     if (error.ok()) error = plan.make_cells(compiled, numbers, lanes);
     if (!error.ok()) return error;
@@ -61,6 +69,9 @@ class GuardPlan {
   }
   std::uint32_t find_plan(std::string_view name) const noexcept { return plan_names_.find(name); }
 
+  // The limits of the fleet, in the order of the policy.
+  const FleetLimiters& fleet() const noexcept { return fleet_; }
+
   // Whether any plan's keys have limits.
   bool limits_keys() const noexcept { return !key_limits_.empty(); }
   // The limits of a plan's keys, at most Guards::kMaxKeyCharges.
@@ -71,6 +82,9 @@ class GuardPlan {
  private:
   GuardPlan() = default;
 
+  // A limit in a group of which each plan has its own, or else the general ones.
+  using Named = std::vector<std::vector<const KeyLimit*>>;
+
   Error make_limits(const Policy& policy, std::uint32_t lanes) {
     for (const Limit& limit : policy.limits) {
       if (limit.plan.empty() || plan_names_.find(limit.plan) != NameIndex::kNone) continue;
@@ -80,19 +94,15 @@ class GuardPlan {
     key_limits_.reserve(policy.limits.size());
     of_plan_.resize(last_plan_ + 1);
     for (const LimitPer per : {LimitPer::kKey, LimitPer::kKeyAndResource}) {
-      std::vector<std::vector<const KeyLimit*>> named(last_plan_ + 1);
+      Named named(last_plan_ + 1);
       for (const Limit& limit : policy.limits) {
-        if (limit.per != per) continue;
+        if (limit.per != per || limit.scope != LimitScope::kRouter) continue;
         if (Error error = add_key_limit(limit, lanes); !error.ok()) return error;
-        const std::uint32_t plan = limit.plan.empty() ? 0 : plan_names_.find(limit.plan);
-        named[plan].push_back(&key_limits_.back());
+        named[plan_number(limit)].push_back(&key_limits_.back());
       }
-      // A plan that a limit names has that one in place of the general ones.
-      for (std::uint32_t plan = 0; plan <= last_plan_; ++plan) {
-        const auto& limits = named[plan].empty() ? named[0] : named[plan];
-        of_plan_[plan].insert(of_plan_[plan].end(), limits.begin(), limits.end());
-      }
+      bind(named);
     }
+    if (Error error = add_fleet_limits(policy); !error.ok()) return error;
     for (const auto& limits : of_plan_) {
       if (limits.size() > Guards::kMaxKeyCharges) {
         return refused("policy.limits: " + std::to_string(limits.size()) +
@@ -102,12 +112,51 @@ class GuardPlan {
     return {};
   }
 
+  std::uint32_t plan_number(const Limit& limit) const noexcept {
+    return limit.plan.empty() ? 0 : plan_names_.find(limit.plan);
+  }
+
+  // A plan that a limit names has that one in place of the general ones.
+  void bind(const Named& named) {
+    for (std::uint32_t plan = 0; plan <= last_plan_; ++plan) {
+      const auto& limits = named[plan].empty() ? named[0] : named[plan];
+      of_plan_[plan].insert(of_plan_[plan].end(), limits.begin(), limits.end());
+    }
+  }
+
+  Error add_fleet_limits(const Policy& policy) {
+    std::size_t found = 0;
+    for (const auto& limiter : fleet_) {
+      Named named(last_plan_ + 1);
+      for (const Limit& limit : policy.limits) {
+        if (!is_part_of(limit, limiter->limit())) continue;
+        ++found;
+        const Result<std::uint16_t> number = limiter->plan(limit.plan);
+        if (!number.ok()) return number.error();
+        // A plan of which nothing is counted is named all the same.
+        KeyLimit& made = key_limits_.emplace_back();
+        made.by = CountedBy::kFleet;
+        made.rule = guard::unlimited_rule();
+        made.rule.fleet = limiter.get();
+        made.rule.fleet_plan = *number;
+        named[plan_number(limit)].push_back(&made);
+      }
+      bind(named);
+    }
+    const auto wanted =
+        std::count_if(policy.limits.begin(), policy.limits.end(),
+                      [](const Limit& limit) { return limit.scope == LimitScope::kFleet; });
+    if (found == static_cast<std::size_t>(wanted)) return {};
+    return invalid_argument("policy.limits: a limit of the fleet has no limiter");
+  }
+
   Error add_key_limit(const Limit& limit, std::uint32_t lanes) {
     Result<LimitRule> rule = compile_limit(limit, lanes);
     if (!rule.ok()) return rule.error();
     KeyLimit& made = key_limits_.emplace_back();
     made.rule = *rule;
-    made.by_resource = limit.per == LimitPer::kKeyAndResource;
+    const bool by_key = limit.per == LimitPer::kKey;
+    made.by = by_key ? CountedBy::kKey : CountedBy::kKeyAndResource;
     for (const LimitOverride& own : limit.overrides) {
       Result<LimitRule> other = compile_limit(limit, own, lanes);
       if (!other.ok()) return other.error();
@@ -183,6 +232,7 @@ class GuardPlan {
   std::vector<std::vector<std::uint32_t>> groups_;  // numbers of a tier and region's cells
   std::vector<std::uint32_t> group_of_;
   bool ejection_limited_ = false;
+  FleetLimiters fleet_;
   NameIndex plan_names_;
   std::uint32_t last_plan_ = 0;
   std::vector<KeyLimit> key_limits_;

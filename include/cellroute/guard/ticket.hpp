@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "cellroute/guard/breaker.hpp"
 #include "cellroute/guard/in_flight.hpp"
@@ -10,10 +11,12 @@
 
 namespace cellroute {
 
-// A limit to charge a key's request to. `hash` is KeyLimiter::hash() of the key, or of key and
-// resource.
+// A limit to charge a key's request to; the fleet's stand behind all others.
 struct KeyCharge {
-  std::uint64_t hash;
+  union {
+    std::uint64_t hash;           // KeyLimiter::hash() of the key, or of key and resource
+    const std::string_view* key;  // where the rule is of the fleet; outlives the charge
+  };
   const LimitRule* rule;
 };
 
@@ -23,8 +26,9 @@ enum class Refusal : std::uint8_t {
   kBreakerOpen,  // retry_after: until it lets probes through
   kProbesTaken,  // half-open, and as many probes as may be are out
   kInFlightFull,
-  kKeyLimit,   // `limit` says which of the charges
-  kCellLimit,  // `limit` says which of the rules' limits
+  kKeyLimit,    // `limit` says which of the charges
+  kFleetLimit,  // likewise
+  kCellLimit,   // `limit` says which of the rules' limits
 };
 
 struct Admission {

@@ -337,7 +337,7 @@ TEST_CASE("text is what is written, and nothing is no value", "[topology_load]")
   CHECK(refusal(with_cell("tier: [x]")) == "t:4:9: cells[0].tier: expected text, got a list");
   CHECK(refusal(with_policy("limits: [{requests: 1}, {kind: MONTHLY, requests: 5, scope: FLEET,\n"
                             "    period: 1s}]"))
-            .find(":4:5: policy.limits[1].period: is for BUCKET and WINDOW") != std::string::npos);
+            .find(":5:5: policy.limits[1].period: is for BUCKET and WINDOW") != std::string::npos);
   CHECK(refusal(with_policy("limits: [{requests: 1, scope: REGION}]")).find("scope") !=
         std::string::npos);
   CHECK(refusal(with_policy("limits: [{requests: 1, unlimited: yes}]"))

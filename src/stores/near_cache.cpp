@@ -150,6 +150,9 @@ class SharedNearCache final : public NearCache {
     return purged;
   }
 
+  // Records stay as they are, so what is held stays too.
+  Error renew_feed() override { return store_->renew_feed(); }
+
   Error observe(const MappingRecord& record) override {
     if (Error error = fork_.check(); !error.ok()) return error;
     if (Error error = stores::check_record(record); !error.ok()) return error;

@@ -43,7 +43,7 @@ constexpr std::optional<Address> parse_ipv4(std::string_view text) noexcept {
 // Without brackets (RFC 3986, IPv6address): eight groups, one run of zeros may be `::`, the last
 // two may be an IPv4 address. No zone.
 constexpr std::optional<Address> parse_ipv6(std::string_view text) noexcept {
-  constexpr std::size_t kNoGap = 16;
+  constexpr std::size_t kNoGap = 17;
   Address address{};
   std::size_t size = 0;  // bytes read
   std::size_t gap = kNoGap;

@@ -120,7 +120,8 @@ class Extraction {
     if (first.empty()) return target().absolute ? Reason::kHostAmbiguous : Reason::kNone;
     host_ = Host::canonical(first);
     if (host_->kind() == HostKind::kMalformed) return Reason::kHostMalformed;
-    if (headers == 1 && !is_same_host(header)) return Reason::kHostAmbiguous;
+    const bool both = !request_.authority.empty() && headers == 1;
+    if (both && !is_same_host(header)) return Reason::kHostAmbiguous;
     if (target().absolute && !is_same_host(target().authority)) return Reason::kHostAmbiguous;
     return Reason::kNone;
   }

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <functional>
 
+#include "cellroute/policy.hpp"
 #include "tenant_fixture.hpp"
 #include "topology/load.hpp"
 

@@ -3,6 +3,7 @@ reached it."""
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import shutil
 import socket
@@ -96,7 +97,7 @@ class Cell:
                 connection, _ = self._listening.accept()
             except OSError:
                 return
-            with connection:
+            with connection, contextlib.suppress(OSError):  # a proxy may give up
                 connection.settimeout(TIMEOUT)
                 head = read_head(connection).split(b"\r\n\r\n")[0] + b"\r\n\r\n"
                 connection.sendall(b"HTTP/1.1 200 OK\r\nX-Cell: yes\r\nConnection: close\r\n"
@@ -118,12 +119,16 @@ class Proxies:
             (self._room / name).write_text(text.format(room=self._room, cell=cell))
         nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin") or "nginx"
         haproxy = shutil.which("haproxy", path="/usr/sbin:/usr/bin") or "haproxy"
-        self._running = [
-            subprocess.Popen([nginx, "-p", self._room, "-c", self._room / "nginx.conf"]),
-            subprocess.Popen([haproxy, "-q", "-db", "-f", self._room / "haproxy.cfg"]),
-        ]
-        for front in FRONTS:
-            self._wait(front)
+        self._running: list[subprocess.Popen[bytes]] = []
+        try:
+            for command in ([nginx, "-p", str(self._room), "-c", f"{self._room}/nginx.conf"],
+                            [haproxy, "-q", "-db", "-f", f"{self._room}/haproxy.cfg"]):
+                self._running.append(subprocess.Popen(command))
+            for front in FRONTS:
+                self._wait(front)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

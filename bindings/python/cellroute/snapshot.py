@@ -86,12 +86,15 @@ class Snapshot:
         return {name.decode(): self._label(number, name, key) for name in names}
 
     def tenant(self, request: HttpRequestIn) -> Tenant:
+        """NotFoundError: the topology has no section `tenant`."""
         return tenant_of(self._handle.address, request)
 
     def client(self, request: HttpRequestIn) -> Client:
+        """Of the request its peer and headers count."""
         return client_of(self._handle.address, request)
 
     def is_trusted_header(self, name: str | bytes) -> bool:
+        """In any case, and with any sign in the place of '-'."""
         trusted, text = ctypes.c_uint32(), as_bytes(name)
         check(lib.is_trusted_header(self._handle.address, view_of(text), trusted))
         return trusted.value == 1

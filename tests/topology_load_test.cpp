@@ -133,6 +133,10 @@ TEST_CASE("every field is read and written", "[topology_load]") {
   CHECK(policy.assignments.requests == 9);
   CHECK(policy.max_table_bytes == 1'000'000);
   CHECK(policy.limiter_entries == 2048);
+  REQUIRE(topology.tenant);
+  CHECK(topology.tenant->on_disagreement == OnDisagreement::kFirst);
+  CHECK(topology.tenant->sources[2].letters == TenantCase::kLower);
+  CHECK(topology.tenant->trusted_headers == std::vector<std::string>{"X-Tenant-ID"});
 }
 
 TEST_CASE("what is left out has the struct's defaults", "[topology_load]") {

@@ -11,7 +11,7 @@ static const struct {
     {"keys", keys_test},         {"picker", picker_test},
     {"route", route_test},       {"router", router_test},
     {"snapshot", snapshot_test}, {"store", store_test},
-    {"topology", topology_test},
+    {"tenant", tenant_test},     {"topology", topology_test},
 };
 
 int main(int argc, char** argv) {

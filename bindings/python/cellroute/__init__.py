@@ -32,6 +32,7 @@ from .records import Page, Past, PinnedProfile, Record
 from .router import Router
 from .snapshot import Cell
 from .store import CacheCounts, CachedStore, Store
+from .tenant import Client, Tenant
 from .topology import Topology
 
 __version__: str = _lib.version_string().decode()
@@ -40,10 +41,12 @@ library_path: str = _lib.path
 
 __all__ = [
     "Assignment", "BrokenStoreError", "CacheCounts", "CachedStore", "Cell", "CellGuards",
-    "CellrouteError", "ConflictError", "CorruptError", "Decision", "Decisions", "ExhaustedError",
-    "FleetKeeper", "ForkedError", "InvalidArgumentError", "Keys", "LeaseStore", "LibraryError", "Mapping", "MappingStore", "NO_CELL", "NoMemoryError", "NoSnapshotError",
+    "CellrouteError", "Client", "ConflictError", "CorruptError", "Decision", "Decisions",
+    "ExhaustedError", "FleetKeeper", "ForkedError", "InvalidArgumentError", "Keys", "LeaseStore",
+    "LibraryError", "Mapping", "MappingStore", "NO_CELL", "NoMemoryError", "NoSnapshotError",
     "NotFoundError", "Page", "Past", "PinnedProfile", "Profile", "REASONS", "Reason", "Record",
-    "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "StreamChange", "StreamResult",
-    "TableUsage", "Topology", "UnavailableError", "UnknownNameError", "UnsupportedError", "Usage", "UsagePage",
-    "library_path", "memory_size", "pack_keys", "read_stream", "table_usage",
+    "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "StreamChange",
+    "StreamResult", "TableUsage", "Tenant", "Topology", "UnavailableError", "UnknownNameError",
+    "UnsupportedError", "Usage", "UsagePage", "library_path", "memory_size", "pack_keys",
+    "read_stream", "table_usage",
 ]

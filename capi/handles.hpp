@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "control/assign.hpp"
 #include "control/fleet_keeper.hpp"
 #include "counts.hpp"
+#include "metric_counts.hpp"
 #include "stores/fork_guard.hpp"
 #include "stores/near_cache.hpp"
 
@@ -29,6 +31,7 @@ enum class Handle : std::uint32_t {
   kPicker = 0x43527069,
   kLeaseStore = 0x43526c73,
   kFleetKeeper = 0x4352666b,
+  kMetrics = 0x43526d74,
 };
 
 // Cleared on destruction, so that a handle used afterwards is noticed where its memory is not yet
@@ -88,6 +91,7 @@ struct cellroute_router {
   cellroute::capi::AssignmentCap assignments;
   std::mutex keeping;  // guards the next one
   std::weak_ptr<cellroute::FleetKeeper> keeper;
+  std::atomic<cellroute::Nanos> fresh{0};  // when what serves was last known to be; 0: not known
 };
 
 struct cellroute_store {
@@ -117,6 +121,12 @@ struct cellroute_picker {
   std::uint64_t seed = 0;
 };
 
+struct cellroute_metrics {
+  cellroute::capi::Tag tag{cellroute::capi::Handle::kMetrics};
+  std::unique_ptr<std::byte, decltype(&std::free)> own{nullptr, &std::free};
+  cellroute::capi::MetricCounts counts;
+};
+
 namespace cellroute::capi {
 
 inline std::int32_t check(const cellroute_topology* handle) noexcept {
@@ -143,6 +153,11 @@ inline std::int32_t check(const cellroute_fleet_keeper* handle) noexcept {
   if (handle == nullptr) return CELLROUTE_E_NULL;
   if (!handle->tag.is(Handle::kFleetKeeper)) return CELLROUTE_E_WRONG_HANDLE;
   return handle->fork.same_process() ? CELLROUTE_OK : CELLROUTE_E_FORKED;
+}
+inline std::int32_t check(const cellroute_metrics* handle) noexcept {
+  if (handle == nullptr) [[unlikely]]
+    return CELLROUTE_E_NULL;
+  return handle->tag.is(Handle::kMetrics) ? CELLROUTE_OK : CELLROUTE_E_WRONG_HANDLE;
 }
 // A router serves in the process that created it alone.
 inline std::int32_t check(const cellroute_router* handle) noexcept {

@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "net/curl_setter.hpp"
 #include "net/http_transfer.hpp"
+#include "net/no_sigpipe.hpp"
 
 namespace cellroute::net {
 namespace {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "net/http_transfer.hpp"
+#include "net/no_sigpipe.hpp"
 
 namespace cellroute::net {
 namespace {

@@ -1,29 +1,13 @@
 #include "net/http_transfer.hpp"
 
-#include <algorithm>
-#include <limits>
 #include <utility>
+
+#include "net/curl_setter.hpp"
 
 namespace cellroute::net {
 namespace {
 
 constexpr long kIdleSeconds = 60;
-
-// Sets options of one handle; the first that fails stays.
-class Setter {
- public:
-  explicit Setter(CURL* handle) : handle_(handle) {}
-
-  template <class Value>
-  void set(CURLoption option, Value value) {
-    if (code_ == CURLE_OK) code_ = ::curl_easy_setopt(handle_, option, value);
-  }
-  CURLcode code() const noexcept { return code_; }
-
- private:
-  CURL* handle_;
-  CURLcode code_ = CURLE_OK;
-};
 
 void set_bounds(Setter& options, Deadline deadline) {
   const long left = milliseconds_of(deadline.left());
@@ -72,27 +56,6 @@ bool mistrusts(CURLcode code) {
 }
 
 }  // namespace
-
-NoSigpipe::NoSigpipe() noexcept {
-  ::sigemptyset(&pipe_);
-  ::sigaddset(&pipe_, SIGPIPE);
-  sigset_t pending;
-  ::sigpending(&pending);
-  pending_ = ::sigismember(&pending, SIGPIPE) == 1;
-  ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-}
-
-NoSigpipe::~NoSigpipe() {
-  const timespec at_once{};
-  if (!pending_) (void)::sigtimedwait(&pipe_, nullptr, &at_once);
-  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-}
-
-long milliseconds_of(Nanos time) {
-  const Nanos rounded_up = time / kMillisecond + (time % kMillisecond != 0 ? 1 : 0);
-  return static_cast<long>(
-      std::clamp(rounded_up, Nanos{1}, Nanos{std::numeric_limits<int>::max()}));
-}
 
 HttpTransfer::HttpTransfer(const HttpRequest& request) : request_(request) {
   for (const std::string& header : request.headers) {

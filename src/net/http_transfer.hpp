@@ -2,7 +2,6 @@
 #pragma once
 
 #include <curl/curl.h>
-#include <signal.h>
 
 #include <array>
 #include <cstddef>
@@ -14,24 +13,6 @@
 #include "net/http_client.hpp"
 
 namespace cellroute::net {
-
-// Keeps a SIGPIPE that this thread raises from the host. libcurl does so by a handler of the whole
-// process, which CURLOPT_NOSIGNAL forbids.
-class NoSigpipe {
- public:
-  NoSigpipe() noexcept;
-  ~NoSigpipe();
-  NoSigpipe(const NoSigpipe&) = delete;
-  NoSigpipe& operator=(const NoSigpipe&) = delete;
-
- private:
-  sigset_t pipe_;
-  sigset_t before_;
-  bool pending_ = false;  // somebody else's
-};
-
-// A time as libcurl takes it: at least 1.
-long milliseconds_of(Nanos time);
 
 // Thread safety: one thread at a time. Stays where it is while its handle is at work.
 class HttpTransfer {

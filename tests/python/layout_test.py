@@ -50,6 +50,10 @@ STRUCTS = [
     (_net.StreamChangeStruct, "stream_change", {}),
     (_net.StreamSink, "stream_sink", {}),
     (_net.StreamResultStruct, "stream_result", {}),
+    (_abi.Readiness, "readiness", {}),
+    (_abi.EmfOptions, "emf_options", {}),
+    (_net.ProberOptions, "net_prober_options", {}),
+    (_net.Probe, "net_probe", {}),
 ]
 
 

@@ -22,10 +22,11 @@ from .errors import (
     InvalidArgumentError, LibraryError, NoMemoryError, NoSnapshotError, NotFoundError,
     ReenteredError, RefusedError, UnavailableError, UnknownNameError, UnsupportedError,
 )
-from .fleet import FleetKeeper, LeaseStore, Usage, UsagePage
-from .guards import CellGuards, memory_size
+    ,
 from .keys import Keys, pack_keys
 from .mapping_store import MappingStore
+from .metrics import EmfLines, Metrics, metrics_memory_size
+from .prober import Probe, Prober
 from .profile import Profile
 from .reasons import REASONS, STATUSES, Reason, Status
 from .records import Page, Past, PinnedProfile, Record
@@ -42,11 +43,11 @@ library_path: str = _lib.path
 __all__ = [
     "Assignment", "BrokenStoreError", "CacheCounts", "CachedStore", "Cell", "CellGuards",
     "CellrouteError", "Client", "ConflictError", "CorruptError", "Decision", "Decisions",
-    "ExhaustedError", "FleetKeeper", "ForkedError", "InvalidArgumentError", "Keys", "LeaseStore",
-    "LibraryError", "Mapping", "MappingStore", "NO_CELL", "NoMemoryError", "NoSnapshotError",
-    "NotFoundError", "Page", "Past", "PinnedProfile", "Profile", "REASONS", "Reason", "Record",
-    "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "StreamChange",
-    "StreamResult", "TableUsage", "Tenant", "Topology", "UnavailableError", "UnknownNameError",
-    "UnsupportedError", "Usage", "UsagePage", "library_path", "memory_size", "pack_keys",
-    "read_stream", "table_usage",
+    "EmfLines", "ExhaustedError", "FleetKeeper", "ForkedError", "InvalidArgumentError", "Keys",
+    "LeaseStore", "LibraryError", "Mapping", "MappingStore", "Metrics", "NO_CELL", "NoMemoryError",
+    "NoSnapshotError", "NotFoundError", "Page", "Past", "PinnedProfile", "Probe", "Prober",
+    "Profile", "REASONS", "Readiness", "Reason", "Record", "ReenteredError", "RefusedError",
+    "Router", "STATUSES", "Status", "Store", "StreamChange", "StreamResult", "TableUsage", "Tenant",
+    "Topology", "UnavailableError", "UnknownNameError", "UnsupportedError", "Usage", "UsagePage",
+    "library_path", "memory_size", "metrics_memory_size", "pack_keys", "read_stream", "table_usage",
 ]

@@ -1,6 +1,6 @@
-"""capi/cellroute_net.h in ctypes: mapping and lease stores behind a network, in a library of its own.
+"""capi/cellroute_net.h in ctypes: what lies behind a network, in a library of its own.
 
-It is loaded with the first such store, and needs the system's client libraries.
+It is loaded when it is first needed, and needs the system's client libraries.
 """
 
 from __future__ import annotations
@@ -44,11 +44,30 @@ class StreamResultStruct(Sized):
                 ("response", c_char * 112)]
 
 
-PROTOTYPES: dict[str, list[Any]] = {
-    "store_open": [View, POINTER(NetOptions), POINTER(c_void_p), POINTER(ErrorText)],
-    "lease_store_open": [View, POINTER(NetOptions), POINTER(c_void_p), POINTER(ErrorText)],
-    "dynamodb_usage": [c_void_p, c_uint32, POINTER(DynamodbUsage)],
-    "dynamodb_stream": [View, View, POINTER(StreamSink), POINTER(StreamResultStruct), POINTER(ErrorText)],
+class ProberOptions(Sized):
+    _fields_ = [("rise", c_uint32), ("fall", c_uint32), ("concurrency", c_uint32),
+                ("interval_ns", c_int64), ("timeout_ns", c_int64), ("path", View), ("ca_file", View),
+                ("seed", c_uint64)]
+
+
+class Probe(Sized):
+    _fields_ = [("state", c_uint32), ("last", c_uint32), ("http_status", c_uint32),
+                ("successes", c_uint32), ("failures", c_uint32), ("probes", c_uint64),
+                ("ended_ns", c_int64), ("took_ns", c_int64)]
+
+
+P, E = c_void_p, POINTER(ErrorText)
+PROTOTYPES: dict[str, tuple[list[Any], Any]] = {
+    "store_open": ([View, POINTER(NetOptions), POINTER(P), E], c_int32),
+    "lease_store_open": ([View, POINTER(NetOptions), POINTER(P), E], c_int32),
+    "dynamodb_usage": ([P, c_uint32, POINTER(DynamodbUsage)], c_int32),
+    "dynamodb_stream": ([View, View, POINTER(StreamSink), POINTER(StreamResultStruct), E], c_int32),
+    "prober_create": ([P, POINTER(ProberOptions), POINTER(P), E], c_int32),
+    "prober_destroy": ([P], None),
+    "prober_poll": ([P, c_int64, POINTER(c_int64), E], c_int32),
+    "prober_start": ([P, E], c_int32),
+    "prober_stop": ([P], c_int32),
+    "prober_cell": ([P, c_uint32, POINTER(Probe)], c_int32),
 }
 
 
@@ -68,8 +87,12 @@ def open_leases(url: bytes, timeout_ns: int) -> Handle:
 
 @functools.cache
 def function(name: str) -> Any:
-    found = getattr(_library(), f"cellroute_net_{name}")
-    found.argtypes, found.restype = PROTOTYPES[name], c_int32
+    """A function by its name without "cellroute_net_"."""
+    try:
+        found = getattr(_library(), f"cellroute_net_{name}")
+    except AttributeError as error:
+        raise LibraryError(f"cellroute: {NAME} and this package are not of one release: {error}") from None
+    found.argtypes, found.restype = PROTOTYPES[name]
     return found
 
 
@@ -79,11 +102,8 @@ def _library() -> ctypes.CDLL:
     beside = os.path.join(os.path.dirname(lib.path), NAME)
     path = os.environ.get("CELLROUTE_NET_LIBRARY") or (beside if os.path.exists(beside) else NAME)
     try:
-        library = ctypes.CDLL(path)
-        for name in PROTOTYPES:
-            getattr(library, f"cellroute_net_{name}")
-    except (OSError, AttributeError) as error:
+        return ctypes.CDLL(path)
+    except OSError as error:
         raise LibraryError(
-            f"cellroute: the library for stores behind a network cannot be loaded: {error}. Install "
+            f"cellroute: the library for what lies behind a network cannot be loaded: {error}. Install "
             f"{NAME}, or name its file in the environment variable CELLROUTE_NET_LIBRARY.") from None
-    return library

@@ -61,19 +61,23 @@ struct address {
   lua_Integer port;
 };
 
-/* Host and port of the request's endpoint, which the topology's check has let pass: a URL. */
+/* Host and port of the request's endpoint, which the topology's check has let pass:
+ * scheme://host[:port][/path] or host:port. False: there is none, or it is unix:/path. */
 static bool address_of(lua_State* L, struct address* address) {
   const cellroute_view url = txn_get_bytes(L, kTxn, VAR_ENDPOINT);
-  if (url.data == NULL) return false;
+  if (url.size == 0 || strncmp(url.data, "unix:", 5) == 0) return false;
   const char* const scheme_end = strstr(url.data, "://");
-  if (scheme_end == NULL) return false;
-  const char* const host = scheme_end + 3;
-  const size_t host_size = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
-  address->host = (cellroute_view){.data = host, .size = host_size};
-  if (host[0] == '[') address->host = (cellroute_view){.data = host + 1, .size = host_size - 2};
-  const bool tls = scheme_end - url.data == 5 && memcmp(url.data, "https", 5) == 0;
-  address->port = tls ? 443 : 80;
-  if (host[host_size] == ':') address->port = strtol(host + host_size + 1, NULL, 10);
+  const char* host = scheme_end == NULL ? url.data : scheme_end + 3;
+  size_t size = strcspn(host, ":/?#");
+  const char* behind = host + size;
+  if (host[0] == '[') { /* an IPv6 address */
+    ++host;
+    size = strcspn(host, "]");
+    behind = host + size + (host[size] == ']');
+  }
+  address->host = (cellroute_view){.data = host, .size = size};
+  address->port = strncmp(url.data, "https:", 6) == 0 ? 443 : 80;
+  if (behind[0] == ':') address->port = strtol(behind + 1, NULL, 10);
   return true;
 }
 

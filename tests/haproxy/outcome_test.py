@@ -1,0 +1,151 @@
+"""How requests end, and what the guards make of it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import cellroute
+from room import Answer, Cell, Connection, Proxy, fetch, until
+
+BREAKER = "breaker: {consecutive_failures: 2, open: 60s, probes: 1}"
+Start = Callable[..., Proxy]
+
+
+def tenants_of(proxy: Proxy, cell: str, count: int) -> list[str]:
+    router = cellroute.Router(cellroute.Topology.from_file(proxy.topology))
+    found = [key for key in (f"tenant-{i}" for i in range(2000)) if router.locate(key).cell == cell]
+    return found[:count]
+
+
+def ask(proxy: Proxy, tenant: str, target: str = "/", http2: bool = False, timeout: float = 20) -> Answer:
+    port = proxy.http2_port if http2 else proxy.port
+    return fetch(port, target, f"X-Tenant-ID: {tenant}", http2=http2, timeout=timeout)
+
+
+def reason_of(answer: Answer) -> str:
+    return str(json.loads(answer.body)["reason"])
+
+
+def spare_port() -> tuple[socket.socket, int]:
+    """One where nobody listens as long as the socket lives."""
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    return held, int(held.getsockname()[1])
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
+@pytest.mark.parametrize(("target", "opens"), [
+    ("/status/503", True), ("/status/502", True), ("/close", True), ("/hang", True), ("/status/500", False),
+    ("/status/404", False), ("/status/429", False)])
+def test_failures_open_the_breaker_and_other_answers_do_not(
+        with_policy: Start, target: str, opens: bool, http2: bool) -> None:
+    proxy = with_policy(BREAKER, places={"timeout server 30s": "timeout server 200ms"})
+    tenant = "acme"
+    for _ in range(2):
+        try:
+            ask(proxy, tenant, target, http2=http2)
+        except ConnectionError:  # HTTP/2: HAProxy resets, so that the client may try again
+            pass
+    answer = ask(proxy, tenant)
+    assert (answer.status, opens) in ((503, True), (200, False))
+    if opens:
+        assert reason_of(answer) == "BREAKER_OPEN"
+        assert 0 < int(answer.header("retry-after") or "0") <= 75
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
+def test_a_client_that_leaves_does_not_open_the_breaker(with_policy: Start, http2: bool) -> None:
+    proxy = with_policy(BREAKER, places={"retries 0": "retries 0\n    option abortonclose"})
+    for _ in range(4):
+        with pytest.raises(ConnectionError):
+            ask(proxy, "acme", "/hang", http2=http2, timeout=0.2)
+    assert ask(proxy, "acme").status == 200
+
+
+def test_a_killed_cell_fails_fast_for_its_own_tenants_alone_and_comes_back_by_probes(with_policy: Start) -> None:
+    proxy = with_policy("breaker: {consecutive_failures: 2, open: 500ms, open_max: 1s, probes: 2, probe_deadline: 10s}")
+    dead = proxy.cells["cell-2"]
+    mine, *more = tenants_of(proxy, "cell-2", 3)
+    others = tenants_of(proxy, "cell-1", 3) + tenants_of(proxy, "cell-3", 3)
+    dead.kill()
+    answers = Counter()
+    for _ in range(5):
+        for tenant in [mine, *more]:
+            start = time.monotonic()
+            answers[ask(proxy, tenant).status] += 1
+            assert time.monotonic() - start < 5
+        assert {ask(proxy, tenant).status for tenant in others} == {200}
+    assert answers == {503: 15}
+    until(lambda: reason_of(ask(proxy, mine)) in ("BREAKER_OPEN", "PROBES_TAKEN"))
+    dead.start()
+
+    # Half-open: of a crowd as many get through as probes are allowed, while these are on their way.
+    def crowd() -> list[Answer]:
+        with ThreadPoolExecutor(12) as threads:
+            return list(threads.map(lambda _: ask(proxy, mine, "/slow/2500"), range(12)))
+
+    until(lambda: json.loads(fetch(dead.port, "/served").body)["cell"] == "cell-2")
+    time.sleep(1.6)  # longer than the breaker stays open, jitter included
+    came = crowd()
+    assert Counter(answer.status for answer in came) == {200: 2, 503: 10}
+    assert {reason_of(answer) for answer in came if answer.status == 503} <= {"PROBES_TAKEN", "BREAKER_OPEN"}
+    until(lambda: ask(proxy, mine).status == 200)
+    assert {ask(proxy, tenant).status for tenant in [*more, *others]} == {200}
+
+
+def spread(port: int, requests: list[str], connections: int = 8, target: str = "/") -> list[Answer]:
+    """Over so many connections at once, which HAProxy's threads share out."""
+    def some(part: list[str]) -> list[Answer]:
+        answers = []
+        for tenant in part:
+            connection = Connection(port)
+            answers.append(connection.get(target, f"X-Tenant-ID: {tenant}"))
+            connection.close()
+        return answers
+
+    with ThreadPoolExecutor(connections) as threads:
+        parts = threads.map(some, [requests[i::connections] for i in range(connections)])
+        return [answer for part in parts for answer in part]
+
+
+def test_a_keys_limit_is_exact_over_four_threads_and_nobody_else_is_limited(with_policy: Start) -> None:
+    proxy = with_policy("limits: [{per: KEY, kind: WINDOW, requests: 25, period: 600s}]")
+    noisy = spread(proxy.port, ["noisy"] * 120)
+    assert Counter(answer.status for answer in noisy) == {200: 25, 429: 95}
+    refused = next(answer for answer in noisy if answer.status == 429)
+    assert reason_of(refused) == "KEY_LIMIT" and int(refused.header("retry-after") or "0") >= 1
+    others = spread(proxy.port, [f"tenant-{i}" for i in range(60)])
+    assert Counter(answer.status for answer in others) == {200: 60}
+
+
+def test_a_cells_cap_is_never_exceeded_and_all_of_it_is_given_back(with_policy: Start) -> None:
+    proxy = with_policy("in_flight: {per_cell: 6, deadline: 600s}")
+    tenants = tenants_of(proxy, "cell-1", 20)
+    for _ in range(2):
+        answers = spread(proxy.port, tenants * 2, 20, "/slow/300")
+        count = Counter(answer.status for answer in answers)
+        assert set(count) == {200, 503} and count[200] >= 4
+        assert max(answer.told()["busy"] for answer in answers if answer.status == 200) <= 6
+    # What ended in any way holds nothing any more.
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda tenant: leave(proxy.port, tenant), tenants[:4]))
+    until(lambda: in_flight(proxy, tenants) >= 5)
+
+
+def leave(port: int, tenant: str) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(f"GET /slow/200 HTTP/1.1\r\nHost: x\r\nX-Tenant-ID: {tenant}\r\n\r\n".encode())
+        time.sleep(0.05)
+
+
+def in_flight(proxy: Proxy, tenants: list[str]) -> int:
+    """How many of a crowd get through, that is how much of the cap is free."""
+    answers = spread(proxy.port, tenants[:12], 12, "/slow/300")
+    return sum(answer.status == 200 for answer in answers)

@@ -194,16 +194,8 @@ static int news(lua_State* L) {
  */
 static int filter_arguments(lua_State* L) {
   struct lane* const lane = lane_of(L);
-  lua_rawgeti(L, 2, 1);
-  lua_rawgeti(L, 2, 2);
-  const char* const name = lua_tostring(L, -2);
-  const int64_t time = duration(lua_tostring(L, -1), -1);
-  if (name == NULL || strcmp(name, "connect-timeout") != 0 || time < 0 || lua_rawlen(L, 2) != 2) {
-    return luaL_error(L,
-                      "filter lua.cellroute takes connect-timeout and a time, as 200ms or 1s: how "
-                      "long HAProxy tries to connect in all, timeout connect times retries + 1");
-  }
-  lane->connect_timeout_ns = time;
+  if (lua_rawlen(L, 2) != 0) service_say("cellroute: filter lua.cellroute takes no arguments");
+  lane->has_filter = true;
   if (lua_toboolean(L, lua_upvalueindex(2))) service_start();
   lua_settop(L, 1);
   return 1;
@@ -242,11 +234,18 @@ static void push_functions(lua_State* L, struct lane* lane, bool own_thread) {
  * `setenv` in HAProxy's configuration sets. */
 static int module_open(lua_State* L) {
   const bool own_thread = lua_toboolean(L, 1);
-  const struct settings settings = {.topology = getenv("CELLROUTE_TOPOLOGY"),
-                                    .mappings = getenv("CELLROUTE_MAPPINGS"),
-                                    .poll_ns = duration(getenv("CELLROUTE_POLL"), 1000000000)};
+  const struct settings settings = {
+      .topology = getenv("CELLROUTE_TOPOLOGY"),
+      .mappings = getenv("CELLROUTE_MAPPINGS"),
+      .connect_timeout_ns = duration(getenv("CELLROUTE_CONNECT_TIMEOUT"), -1),
+      .poll_ns = duration(getenv("CELLROUTE_POLL"), 1000000000)};
   if (settings.topology == NULL) {
     return luaL_error(L, "cellroute: before lua-load say: setenv CELLROUTE_TOPOLOGY FILE");
+  }
+  if (settings.connect_timeout_ns < 0) {
+    return luaL_error(L,
+                      "cellroute: CELLROUTE_CONNECT_TIMEOUT is a time, as 200ms or 1s: how long "
+                      "HAProxy tries to connect in all, timeout connect times retries + 1");
   }
   if (settings.poll_ns < 0) {
     return luaL_error(L, "cellroute: CELLROUTE_POLL is a time, as 500ms or 1s");

@@ -37,7 +37,7 @@ void outcome_begin(lua_State* L, struct lane* lane, const cellroute_decision* de
                       .cell = decision->cell};
   txn_set_bytes(L, kTxn, VAR_TICKET,
                 (cellroute_view){.data = (const char*)&held, .size = sizeof held});
-  if (lane->connect_timeout_ns == 0) {
+  if (!lane->has_filter) {
     service_say(
         "cellroute: no proxy has `filter lua.cellroute`, so that nothing tells how requests end");
   }
@@ -72,8 +72,7 @@ void outcome_abandon(lua_State* L, struct lane* lane) {
 }
 
 /* Without an answer of the cell's. */
-static void take_end(lua_State* L, const struct lane* lane, lua_Integer ended, int64_t elapsed,
-                     cellroute_outcome* outcome) {
+static void take_end(lua_State* L, lua_Integer ended, int64_t elapsed, cellroute_outcome* outcome) {
   outcome->end = CELLROUTE_CLIENT_ABORT;
   if (ended == 504) {
     outcome->end = CELLROUTE_TIMEOUT;
@@ -87,7 +86,7 @@ static void take_end(lua_State* L, const struct lane* lane, lua_Integer ended, i
     if (!lua_isnil(L, -1)) {
       outcome->end = CELLROUTE_ANSWERED;
       outcome->http_status = 502;
-    } else if (elapsed >= lane->connect_timeout_ns) {
+    } else if (elapsed >= service_connect_timeout()) {
       outcome->end = CELLROUTE_CONNECT_ERROR;
     }
   }
@@ -122,7 +121,7 @@ int outcome_end(lua_State* L) {
       if (answered * 1000 < at) at = answered * 1000;
       if (at < held.start_ns) at = held.start_ns;
     } else {
-      take_end(L, lane, ended, at - held.start_ns, &outcome);
+      take_end(L, ended, at - held.start_ns, &outcome);
     }
     check_configuration(lane, answered, ended);
     report(lane, &held, &outcome, at);

@@ -29,6 +29,7 @@ struct service {
   /* Written before HAProxy forks. */
   char topology_path[PATH_MAX]; /* absolute, as the next */
   char mappings_path[PATH_MAX]; /* empty: there are none */
+  int64_t connect_timeout_ns;
   int64_t poll_ns;
   int root; /* the directory "/" as it was: a worker of HAProxy's may be in a chroot */
   struct lane* lanes[kMaxLanes];
@@ -374,6 +375,8 @@ cellroute_metrics* service_metrics(void) { return atomic_load(&service.metrics);
 
 /* ---- Settings ---- */
 
+int64_t service_connect_timeout(void) { return service.connect_timeout_ns; }
+
 static bool absolute(const char* path, char out[PATH_MAX]) {
   if (path[0] == '/') return snprintf(out, PATH_MAX, "%s", path) < PATH_MAX;
   char here[PATH_MAX];
@@ -394,6 +397,7 @@ bool service_configure(const struct settings* settings, char* text, size_t size)
     snprintf(text, size, "CELLROUTE_TOPOLOGY or CELLROUTE_MAPPINGS is a path that is too long");
     return false;
   }
+  service.connect_timeout_ns = settings->connect_timeout_ns;
   service.poll_ns = settings->poll_ns;
   service.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   service.tried_mark = mark_of(service.topology_path);

@@ -24,18 +24,19 @@
 enum { kMaxLanes = 65, kNewsSize = 1200 };
 
 struct settings {
-  const char* topology; /* a path */
-  const char* mappings; /* "file:PATH", or NULL: none */
-  int64_t poll_ns;      /* how often the files are looked at */
+  const char* topology;       /* a path */
+  const char* mappings;       /* "file:PATH", or NULL: none */
+  int64_t connect_timeout_ns; /* how long HAProxy tries to connect to a cell */
+  int64_t poll_ns;            /* how often the files are looked at */
 };
 
 /* What a thread of HAProxy's has of its own. */
 struct lane {
   uint32_t number;
-  uint32_t reports;           /* of requests, until one had what the configuration has to set */
-  int64_t connect_timeout_ns; /* of the filter; 0: there is no filter */
-  uint64_t request_ids[2];    /* the last that was made */
-  cellroute_profile plain;    /* of requests that name no tier, region, plan or flags */
+  uint32_t reports; /* of requests, until one had what the configuration has to set */
+  bool has_filter;
+  uint64_t request_ids[2];            /* the last that was made */
+  cellroute_profile plain;            /* of requests that name no tier, region, plan or flags */
   _Atomic(cellroute_snapshot*) using; /* what service_enter() gave: not to be destroyed */
   char key[CELLROUTE_MAX_KEY];        /* of the request in hand, where it is extracted */
   char text[8200];                    /* of the label in hand */
@@ -68,6 +69,9 @@ void service_say(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The oldest thing said that nobody has read; false: there is none. */
 bool service_news(char text[kNewsSize]);
+
+/* The setting. */
+int64_t service_connect_timeout(void);
 
 /* Unix time. */
 int64_t service_now(void);

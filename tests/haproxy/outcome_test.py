@@ -70,7 +70,7 @@ def test_a_client_that_leaves_does_not_open_the_breaker(with_policy: Start, http
 
 
 def test_a_killed_cell_fails_fast_for_its_own_tenants_alone_and_comes_back_by_probes(with_policy: Start) -> None:
-    proxy = with_policy("breaker: {consecutive_failures: 2, open: 500ms, open_max: 1s, probes: 2, probe_deadline: 10s}")
+    proxy = with_policy("breaker: {consecutive_failures: 2, open: 0.5s, open_max: 1s, probes: 2, probe_deadline: 10s}")
     dead = proxy.cells["cell-2"]
     mine, *more = tenants_of(proxy, "cell-2", 3)
     others = tenants_of(proxy, "cell-1", 3) + tenants_of(proxy, "cell-3", 3)

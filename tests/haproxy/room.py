@@ -157,7 +157,14 @@ class Proxy:
             return [int(pid) for pid in file.read().split()]
 
     def reload(self) -> None:
-        self.process.send_signal(signal.SIGUSR2)
+        """Until another worker is there. A signal is lost on a master that is just being executed anew."""
+        before = set(self.workers())
+        for _ in range(20):
+            self.process.send_signal(signal.SIGUSR2)
+            with contextlib.suppress(AssertionError):
+                until(lambda: not set(self.workers()) <= before, 2)
+                return
+        raise AssertionError(self.log.read_text())
 
     def stop(self) -> int:
         self.process.terminate()

@@ -202,7 +202,8 @@ def test_other_ways_to_the_cell_lead_there_too(cells: dict[str, Cell], tmp_path:
 
 def test_the_readmes_own_answer_and_converter_work(cells: dict[str, Cell], tmp_path: pathlib.Path) -> None:
     own = readme_block("haproxy", 3).strip()
-    config = readme_block("haproxy").replace("http-request lua.cellroute_deny", own.replace("-m int 503", "-m int 400"))
+    deny = "http-request lua.cellroute_deny if !{ var(txn.cellroute_status) -m str OK }"
+    config = readme_block("haproxy").replace(deny, own.replace("-m int 503", "-m int 400"))
     config = config.replace("    http-request lua.cellroute_route\n",
                             "    http-request return status 200 hdr x-home %[hdr(x-tenant-id),lua.cellroute_cell] if { path /home }\n"
                             "    http-request lua.cellroute_route\n")

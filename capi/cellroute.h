@@ -941,8 +941,9 @@ CELLROUTE_API int32_t cellroute_router_cell_metrics(cellroute_router* router, ui
 #define CELLROUTE_READY 0u
 #define CELLROUTE_READY_NO_SNAPSHOT 1u /* nothing has been published */
 #define CELLROUTE_READY_TOO_OLD 2u     /* the age is above max_age_ns */
-#define CELLROUTE_READY_AGE_UNKNOWN 3u /* a greatest age was asked for, and the age is not known \
-                                        */
+#define CELLROUTE_READY_AGE_UNKNOWN                            \
+  3u /* a greatest age was asked for, and the age is not known \
+      */
 
 /* Whether a router may be sent requests. */
 typedef struct cellroute_readiness {
@@ -985,9 +986,10 @@ CELLROUTE_API void cellroute_metrics_destroy(cellroute_metrics* metrics);
 
 /* Counts a decision and, where `outcome` is not NULL, how the call to its cell went and what it
  * took. `lane` is the caller's own, below cellroute_router_options.lanes; counts are exact also
- * where threads share one. A latency below 0, of a clock that stepped back, counts as 0. A cell or
- * a reason that the library does not know counts as "other". Call it beside cellroute_report(),
- * once a decision, before or after. CELLROUTE_E_INVALID_ARGUMENT: there is no such lane. */
+ * where threads share one. A latency below 0, of a clock that stepped back, counts as 0. A cell
+ * beyond the router's cells counts as "{other}", a reason that the library does not list as
+ * "other". Call it beside cellroute_report(), once a decision, before or after.
+ * CELLROUTE_E_INVALID_ARGUMENT: there is no such lane. */
 CELLROUTE_API int32_t cellroute_metrics_observe(cellroute_metrics* metrics, uint32_t lane,
                                                 const cellroute_decision* decision,
                                                 const cellroute_outcome* outcome,
@@ -1011,13 +1013,13 @@ CELLROUTE_API int32_t cellroute_metrics_write(cellroute_metrics* metrics, cellro
                                               char* buffer, size_t capacity, size_t* size,
                                               cellroute_error* error);
 
-/* Names of CloudWatch's metrics: 1 to 255 bytes of visible ASCII, all different; empty: the name
- * given here. */
+/* Names of CloudWatch's metrics: 1 to 255 bytes of printable ASCII that begin with no colon, the
+ * last five all different and none of them _aws, Status or Reason; empty: the name given here. */
 typedef struct cellroute_emf_options {
   uint32_t struct_size;
   uint32_t reserved;            /* 0 */
   cellroute_view name_space;    /* CellRouter */
-  cellroute_view cell_id;       /* CellId, a dimension: the cell's id, or "none" */
+  cellroute_view cell_id;       /* CellId, a dimension: the cell's id */
   cellroute_view status_code;   /* StatusCode, a dimension: of the answer to the client */
   cellroute_view request_count; /* RequestCount, by cell: 1 */
   cellroute_view response_code; /* ResponseCode, by cell and status code: 1 */
@@ -1025,12 +1027,13 @@ typedef struct cellroute_emf_options {
 } cellroute_emf_options;
 
 /* Writes one request as one line of CloudWatch's embedded metric format, without a line feed, for a
- * function to print to its standard output. `snapshot` names the cell; one that it does not have is
- * "other". The arguments are those of cellroute_metrics_observe(); `options` may be NULL. Where a
- * call has no status of its own, the status code is 502 (connect error), 504 (timeout), 499 (client
- * abort), 200; without a call it is the decision's. *size, `buffer` and `capacity` as in
- * cellroute_topology_write(); the line is below 4,096 bytes. CELLROUTE_E_INVALID_ARGUMENT: a name
- * breaks its rule, or a time is negative. */
+ * function to print to its standard output. `snapshot` names the cell: "{none}" where the decision
+ * has none, "{other}" one that the snapshot does not have. The line says the decision's Status and
+ * Reason besides, which are no metrics. The arguments are those of cellroute_metrics_observe();
+ * `options` may be NULL. Where a call has no status of its own, the status code is 502 (connect
+ * error), 504 (timeout), 499 (client abort) or 200; without a call it is the decision's. *size,
+ * `buffer` and `capacity` as in cellroute_topology_write(); the line is below 8,192 bytes.
+ * CELLROUTE_E_INVALID_ARGUMENT: a name breaks its rule, or now_ns is negative. */
 CELLROUTE_API int32_t cellroute_emf_write(const cellroute_snapshot* snapshot,
                                           const cellroute_emf_options* options,
                                           const cellroute_decision* decision,

@@ -3,8 +3,9 @@
     cell.py ID [PORT]
 
 Answers with JSON: the cell's id, method, target as it came, headers in order, body's length and hash, how many
-requests it has served and had at once. By path:
-/status/503 answers with that status, /slow/300 after so many milliseconds, /hang never, /close without a word,
+requests it had at once. By path:
+/status/503 answers with that status, /slow/300 after so many milliseconds, /late/300 so that its
+body is late, /hang never, /close without a word,
 /socket becomes a WebSocket that echoes.
 """
 
@@ -17,7 +18,7 @@ import json
 import sys
 from urllib.parse import urlsplit
 
-SERVED = {"requests": 0, "busy": 0}
+NOW = {"busy": 0}
 
 
 async def read_body(reader: asyncio.StreamReader, headers: list[tuple[str, str]]) -> bytes:
@@ -50,7 +51,7 @@ async def serve_one(name: str, head: bytes, reader: asyncio.StreamReader, writer
     """Whether the connection stays."""
     line, *rest = head.decode("latin-1").split("\r\n")
     method, target, _ = line.split(" ")
-    headers = [tuple(field.split(": ", 1)) for field in rest if field]
+    headers = [(name, value) for name, _, value in (field.partition(": ") for field in rest if field)]
     path = urlsplit(target).path
     if path == "/socket":
         await echo(reader, writer, dict((n.lower(), v) for n, v in headers)["sec-websocket-key"])
@@ -61,17 +62,19 @@ async def serve_one(name: str, head: bytes, reader: asyncio.StreamReader, writer
     if path == "/hang":
         await reader.read()
         return False
-    SERVED["busy"] += 1
-    busy = SERVED["busy"]
+    NOW["busy"] += 1
+    busy = NOW["busy"]
     if path.startswith("/slow/"):
         await asyncio.sleep(int(path[6:]) / 1000)
-    SERVED["busy"] -= 1
-    SERVED["requests"] += path != "/served"
+    NOW["busy"] -= 1
     status = int(path[8:]) if path.startswith("/status/") else 200
     told = json.dumps({"cell": name, "method": method, "target": target, "headers": headers, "body": len(body),
-                       "sha": hashlib.sha256(body).hexdigest(), "served": SERVED["requests"], "busy": busy}).encode()
-    writer.write(f"HTTP/1.1 {status} Told\r\nContent-Length: {len(told)}\r\nX-Told: {name}\r\n\r\n".encode()
-                 + (b"" if method == "HEAD" else told))
+                       "sha": hashlib.sha256(body).hexdigest(), "busy": busy}).encode()
+    writer.write(f"HTTP/1.1 {status} Told\r\nContent-Length: {len(told)}\r\nX-Told: {name}\r\n\r\n".encode())
+    if path.startswith("/late/"):
+        await writer.drain()
+        await asyncio.sleep(int(path[6:]) / 1000)
+    writer.write(b"" if method == "HEAD" else told)
     await writer.drain()
     return True
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import socket
 import time
 from collections import Counter
@@ -16,6 +18,7 @@ from room import Answer, Cell, Connection, Proxy, fetch, until
 
 BREAKER = "breaker: {consecutive_failures: 2, open: 60s, probes: 1}"
 Start = Callable[..., Proxy]
+BOTH = pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
 
 
 def tenants_of(proxy: Proxy, cell: str, count: int) -> list[str]:
@@ -33,40 +36,78 @@ def reason_of(answer: Answer) -> str:
     return str(json.loads(answer.body)["reason"])
 
 
-def spare_port() -> tuple[socket.socket, int]:
-    """One where nobody listens as long as the socket lives."""
-    held = socket.socket()
-    held.bind(("127.0.0.1", 0))
-    return held, int(held.getsockname()[1])
+def calls(proxy: Proxy) -> Counter[str]:
+    """What was reported, by result."""
+    text = fetch(proxy.port, "/metrics").body.decode()
+    found = re.findall(r'^cellroute_cell_calls_total\{[^}]*result="(\w+)"[^}]*\} (\d+)', text, re.MULTILINE)
+    counted: Counter[str] = Counter()
+    for result, count in found:
+        counted[result] += int(count)
+    return +counted
 
 
-@pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
-@pytest.mark.parametrize(("target", "opens"), [
-    ("/status/503", True), ("/status/502", True), ("/close", True), ("/hang", True), ("/status/500", False),
-    ("/status/404", False), ("/status/429", False)])
-def test_failures_open_the_breaker_and_other_answers_do_not(
-        with_policy: Start, target: str, opens: bool, http2: bool) -> None:
+@BOTH
+@pytest.mark.parametrize(("target", "result", "opens"), [
+    ("/status/503", "5xx", True), ("/status/502", "5xx", True), ("/close", "5xx", True), ("/hang", "timeout", True),
+    ("/status/500", "5xx", False), ("/status/404", "4xx", False), ("/status/429", "4xx", False), ("/", "2xx", False)])
+def test_a_call_is_reported_once_as_what_it_was(
+        with_policy: Start, target: str, result: str, opens: bool, http2: bool) -> None:
     proxy = with_policy(BREAKER, places={"timeout server 30s": "timeout server 200ms"})
-    tenant = "acme"
     for _ in range(2):
-        try:
-            ask(proxy, tenant, target, http2=http2)
-        except ConnectionError:  # HTTP/2: HAProxy resets, so that the client may try again
-            pass
-    answer = ask(proxy, tenant)
+        with contextlib.suppress(ConnectionError):  # HAProxy resets without an answer
+            # It may ask curl to try again so, as HTTP/2 lets it: not more often than the breaker allows.
+            ask(proxy, "acme", target, http2=http2)
+    until(lambda: sum(calls(proxy).values()) >= 2)
+    assert calls(proxy) == {result: 2}
+    answer = ask(proxy, "acme")
     assert (answer.status, opens) in ((503, True), (200, False))
     if opens:
         assert reason_of(answer) == "BREAKER_OPEN"
         assert 0 < int(answer.header("retry-after") or "0") <= 75
 
 
-@pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
+@BOTH
+def test_a_cell_that_takes_no_connection_is_told_from_one_that_answers(with_policy: Start, http2: bool) -> None:
+    with socket.socket() as full, socket.socket() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting.connect(full.getsockname())
+        more = []  # until its queue is full, and it answers no more
+        for _ in range(3):
+            more.append(socket.socket())
+            more[-1].setblocking(False)
+            more[-1].connect_ex(full.getsockname())
+        proxy = with_policy(BREAKER, places={"    server cell-1": f"    server none 127.0.0.1:{full.getsockname()[1]}\n#   server",
+                                             "timeout connect 500ms": "timeout connect 100ms",
+                                             "CELLROUTE_CONNECT_TIMEOUT 500ms": "CELLROUTE_CONNECT_TIMEOUT 100ms"})
+        tenant = tenants_of(proxy, "cell-1", 1)[0]
+        for _ in range(2):
+            with contextlib.suppress(ConnectionError):
+                ask(proxy, tenant, http2=http2)
+        until(lambda: sum(calls(proxy).values()) >= 2)
+        assert calls(proxy) == {"connect_error": 2}
+        assert reason_of(ask(proxy, tenant, http2=http2)) == "BREAKER_OPEN"
+        for one in more:
+            one.close()
+
+
+@pytest.mark.parametrize(("target", "status"), [("/slow/600", 503), ("/late/600", 200)])
+def test_a_slow_call_is_one_whose_headers_are_slow(with_policy: Start, target: str, status: int) -> None:
+    proxy = with_policy("breaker: {slow_call: 0.5s, slow_rate: 0.5, minimum_calls: 2, window: 60s, open: 60s}")
+    for _ in range(2):
+        assert ask(proxy, "acme", target).status == 200
+    until(lambda: calls(proxy) == {"2xx": 2})
+    assert ask(proxy, "acme").status == status
+
+
+@BOTH
 def test_a_client_that_leaves_does_not_open_the_breaker(with_policy: Start, http2: bool) -> None:
     proxy = with_policy(BREAKER, places={"retries 0": "retries 0\n    option abortonclose"})
     for _ in range(4):
         with pytest.raises(ConnectionError):
             ask(proxy, "acme", "/hang", http2=http2, timeout=0.2)
     assert ask(proxy, "acme").status == 200
+    until(lambda: calls(proxy) == {"client_abort": 4, "2xx": 1})
 
 
 def test_a_killed_cell_fails_fast_for_its_own_tenants_alone_and_comes_back_by_probes(with_policy: Start) -> None:
@@ -75,7 +116,7 @@ def test_a_killed_cell_fails_fast_for_its_own_tenants_alone_and_comes_back_by_pr
     mine, *more = tenants_of(proxy, "cell-2", 3)
     others = tenants_of(proxy, "cell-1", 3) + tenants_of(proxy, "cell-3", 3)
     dead.kill()
-    answers = Counter()
+    answers: Counter[int] = Counter()
     for _ in range(5):
         for tenant in [mine, *more]:
             start = time.monotonic()
@@ -91,7 +132,7 @@ def test_a_killed_cell_fails_fast_for_its_own_tenants_alone_and_comes_back_by_pr
         with ThreadPoolExecutor(12) as threads:
             return list(threads.map(lambda _: ask(proxy, mine, "/slow/2500"), range(12)))
 
-    until(lambda: json.loads(fetch(dead.port, "/served").body)["cell"] == "cell-2")
+    until(lambda: fetch(dead.port).told().cell == "cell-2")
     time.sleep(1.6)  # longer than the breaker stays open, jitter included
     came = crowd()
     assert Counter(answer.status for answer in came) == {200: 2, 503: 10}
@@ -132,7 +173,7 @@ def test_a_cells_cap_is_never_exceeded_and_all_of_it_is_given_back(with_policy: 
         answers = spread(proxy.port, tenants * 2, 20, "/slow/300")
         count = Counter(answer.status for answer in answers)
         assert set(count) == {200, 503} and count[200] >= 4
-        assert max(answer.told()["busy"] for answer in answers if answer.status == 200) <= 6
+        assert max(answer.told().busy for answer in answers if answer.status == 200) <= 6
     # What ended in any way holds nothing any more.
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda tenant: leave(proxy.port, tenant), tenants[:4]))

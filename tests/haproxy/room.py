@@ -37,7 +37,7 @@ def until(true: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def readme_block(language: str, number: int = 0) -> str:
-    blocks = re.findall(rf"```{language}\n(.*?)```", (BINDING / "README.md").read_text(), re.DOTALL)
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", (BINDING / "README.md").read_text(), re.DOTALL)
     return blocks[number]
 
 
@@ -54,7 +54,7 @@ class Cell:
         self.start()
 
     def start(self) -> None:
-        arguments = [sys.executable, HERE / "cell.py", self.name] + ([str(self.port)] if self.port else [])
+        arguments = [sys.executable, str(HERE / "cell.py"), self.name] + ([str(self.port)] if self.port else [])
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
@@ -65,8 +65,21 @@ class Cell:
         assert self.process.stdout is not None
         self.process.stdout.close()
 
-    def served(self) -> int:
-        return int(json.loads(fetch(self.port, "/served").body)["served"])
+
+@dataclass
+class Told:
+    """A request as the cell got it."""
+
+    cell: str
+    method: str
+    target: str
+    headers: list[list[str]]
+    body: int
+    sha: str
+    busy: int
+
+    def header(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key.lower() == name]
 
 
 @dataclass
@@ -80,9 +93,9 @@ class Answer:
         assert len(found) <= 1, f"{name} comes {len(found)} times"
         return found[0] if found else None
 
-    def told(self) -> dict:
+    def told(self) -> Told:
         assert self.status == 200, (self.status, self.body)
-        return json.loads(self.body)
+        return Told(**json.loads(self.body))
 
 
 def fetch(port: int, target: str = "/", *headers: str, method: str = "GET", body: bytes | None = None,
@@ -107,7 +120,7 @@ def parsed(data: bytes) -> Answer:
     status = int(line.split(" ")[1])
     if status == 100:
         return parsed(body)
-    return Answer(status, [tuple(text.split(": ", 1)) for text in rest], body)  # type: ignore[misc]
+    return Answer(status, [(name, value) for name, _, value in (text.partition(": ") for text in rest)], body)
 
 
 class Connection:

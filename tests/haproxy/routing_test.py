@@ -11,31 +11,28 @@ import socket
 import pytest
 
 import cellroute
-from room import BINDING, Cell, Connection, Proxy, fetch, parsed
+from room import BINDING, Answer, Connection, Proxy, fetch, parsed
 
 BOTH = pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
 FORGED = ["X-Cell-ID", "x-cell-id", "X-CELL-ID", "X_Cell_Id", "X-Cell_ID", "X-Cell-Epoch", "x_cell_epoch",
           "X-Encryption-Level", "x_encryption-level"]
 
 
-def ask(proxy: Proxy, tenant: str, target: str = "/", *headers: str, http2: bool = False, **options: object):
+def ask(proxy: Proxy, tenant: str, target: str = "/", *headers: str, http2: bool = False, method: str = "GET",
+        body: bytes | None = None) -> Answer:
     port = proxy.http2_port if http2 else proxy.port
-    return fetch(port, target, f"X-Tenant-ID: {tenant}", *headers, http2=http2, **options)  # type: ignore[arg-type]
-
-
-def names_of(told: dict, name: str) -> list[str]:
-    return [value for key, value in told["headers"] if key.lower() == name]
+    return fetch(port, target, f"X-Tenant-ID: {tenant}", *headers, http2=http2, method=method, body=body)
 
 
 def test_each_key_reaches_the_cell_that_the_library_says(plain: Proxy) -> None:
     router = cellroute.Router(cellroute.Topology.from_file(plain.topology))
     expected = {f"tenant-{i}": router.locate(f"tenant-{i}").cell for i in range(300)}
     connection = Connection(plain.port)
-    told = {key: connection.get("/", f"X-Tenant-ID: {key}").told()["cell"] for key in expected}
+    told = {key: connection.get("/", f"X-Tenant-ID: {key}").told().cell for key in expected}
     connection.close()
     assert told == expected
     some = list(expected)[:12]
-    assert {key: ask(plain, key, http2=True).told()["cell"] for key in some} == {k: expected[k] for k in some}
+    assert {key: ask(plain, key, http2=True).told().cell for key in some} == {k: expected[k] for k in some}
     assert len(set(expected.values())) == 3
 
 
@@ -49,8 +46,8 @@ def test_methods_and_bodies_arrive_as_they_were_sent(plain: Proxy, method: str, 
         assert answer.body == b""
         return
     told = answer.told()
-    assert (told["method"], told["target"]) == (method, "/orders?id=1")
-    assert (told["body"], told["sha"]) == (len(body or b""), hashlib.sha256(body or b"").hexdigest())
+    assert (told.method, told.target) == (method, "/orders?id=1")
+    assert (told.body, told.sha) == (len(body or b""), hashlib.sha256(body or b"").hexdigest())
 
 
 @BOTH
@@ -58,15 +55,15 @@ def test_methods_and_bodies_arrive_as_they_were_sent(plain: Proxy, method: str, 
     "/a%2Fb/%2e%2e/c", "/?a=1&a=2&a=&b", "/x?q=%00%ff%41+%20", "/%e2%82%ac?%e2%82%ac=;", "//double//slash/", "/a;p=1/b?x=?/&y=/../",
     "/" + "long/" * 600])
 def test_targets_arrive_as_they_were_sent(plain: Proxy, target: str, http2: bool) -> None:
-    assert ask(plain, "acme", target, http2=http2).told()["target"] == target
+    assert ask(plain, "acme", target, http2=http2).told().target == target
 
 
 @BOTH
 def test_a_cell_is_told_its_id_and_the_epoch_and_forged_ones_never_arrive(plain: Proxy, http2: bool) -> None:
     told = ask(plain, "acme", "/", *(f"{name}: forged" for name in FORGED), http2=http2).told()
-    assert names_of(told, "x-cell-id") == [told["cell"]]
-    assert names_of(told, "x-cell-epoch") == ["0"]
-    assert "forged" not in json.dumps(told["headers"])
+    assert told.header("x-cell-id") == [told.cell]
+    assert told.header("x-cell-epoch") == ["0"]
+    assert "forged" not in json.dumps(told.headers)
 
 
 @BOTH
@@ -74,14 +71,14 @@ def test_a_cell_is_told_its_id_and_the_epoch_and_forged_ones_never_arrive(plain:
     (["req-1_2.3:a"], True), (["a" * 128], True), (["a" * 129], False), (['"quoted"'], False), (["one", "two"], False), ([], False)])
 def test_a_request_id_is_kept_where_it_is_well_formed(plain: Proxy, sent: list[str], kept: bool, http2: bool) -> None:
     told = ask(plain, "acme", "/", *(f"X-Request-ID: {text}" for text in sent), http2=http2).told()
-    ids = names_of(told, "x-request-id")
+    ids = told.header("x-request-id")
     assert len(ids) == 1
     assert ids == sent if kept else re.fullmatch("[0-9a-f]{32}", ids[0])
 
 
 def test_request_ids_that_are_made_differ(plain: Proxy) -> None:
     connection = Connection(plain.port)
-    ids = {names_of(connection.get("/", "X-Tenant-ID: acme").told(), "x-request-id")[0] for _ in range(50)}
+    ids = {connection.get("/", "X-Tenant-ID: acme").told().header("x-request-id")[0] for _ in range(50)}
     connection.close()
     assert len(ids) == 50
 
@@ -113,7 +110,7 @@ def test_a_request_of_nobody_is_refused_with_a_reason(plain: Proxy, http2: bool)
                                        "request_id": "mine"}
 
 
-def test_readiness_and_metrics_are_served(plain: Proxy, cells: dict[str, Cell]) -> None:
+def test_readiness_and_metrics_are_served(plain: Proxy) -> None:
     assert fetch(plain.port, "/ready").status == 200
     ask(plain, "acme").told()
     answer = fetch(plain.port, "/metrics")

@@ -5,7 +5,7 @@
 Answers with JSON: the cell's id, method, target as it came, headers in order, body's length and hash, how many
 requests it had at once. By path:
 /status/503 answers with that status, /slow/300 after so many milliseconds, /late/300 so that its
-body is late, /hang never, /close without a word,
+body is late, /hold when somebody asks for /release, /hang never, /close without a word,
 /socket becomes a WebSocket that echoes.
 """
 
@@ -19,6 +19,7 @@ import sys
 from urllib.parse import urlsplit
 
 NOW = {"busy": 0}
+RELEASED = asyncio.Condition()
 
 
 async def read_body(reader: asyncio.StreamReader, headers: list[tuple[str, str]]) -> bytes:
@@ -64,6 +65,12 @@ async def serve_one(name: str, head: bytes, reader: asyncio.StreamReader, writer
         return False
     NOW["busy"] += 1
     busy = NOW["busy"]
+    if path == "/hold":
+        async with RELEASED:
+            await RELEASED.wait()
+    if path == "/release":
+        async with RELEASED:
+            RELEASED.notify_all()
     if path.startswith("/slow/"):
         await asyncio.sleep(int(path[6:]) / 1000)
     NOW["busy"] -= 1

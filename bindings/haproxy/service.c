@@ -51,11 +51,12 @@ struct service {
   _Atomic(cellroute_metrics*) metrics;
   _Atomic(cellroute_snapshot*) serving;
   atomic_bool started;
+  pthread_mutex_t starting;
+  pthread_t thread;
+  bool running;
 
   pthread_mutex_t mutex; /* of what follows */
   pthread_cond_t wake;
-  pthread_t thread;
-  bool running;
   bool tried; /* to publish, for the first time */
   bool stop;
   char news[kNews][kNewsSize];
@@ -64,8 +65,10 @@ struct service {
 };
 
 /* HAProxy loads this module once for each of its Lua states; the process has one router. */
-static struct service service = {
-    .root = -1, .mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+static struct service service = {.root = -1,
+                                 .starting = PTHREAD_MUTEX_INITIALIZER,
+                                 .mutex = PTHREAD_MUTEX_INITIALIZER,
+                                 .wake = PTHREAD_COND_INITIALIZER};
 
 int64_t service_now(void) {
   struct timespec now;
@@ -155,6 +158,12 @@ static void serve(cellroute_snapshot* snapshot) {
 
 /* ---- Loading ---- */
 
+/* Errors begin with the name of the file, as the loading thread has it. */
+static void say_refused(const char* what, const char* name, const cellroute_error* error) {
+  const bool short_name = name[0] != '/' && strncmp(error->text, name, strlen(name)) == 0;
+  service_say("cellroute: %s refused: %s%s", what, short_name ? "/" : "", error->text);
+}
+
 static cellroute_view view_of(const char* text) {
   return (cellroute_view){.data = text, .size = strlen(text)};
 }
@@ -181,7 +190,7 @@ static bool take_mappings(void) {
   } else {
     code = cellroute_store_refresh(service.mappings, &error);
   }
-  if (code < 0) service_say("cellroute: mappings refused: %s", error.text);
+  if (code < 0) say_refused("mappings", service.mappings_name, &error);
   return code == CELLROUTE_OK;
 }
 
@@ -211,7 +220,7 @@ static bool publish_file(void) {
   cellroute_topology* next = NULL;
   const cellroute_view path = view_of(service.topology_name);
   if (cellroute_topology_load_file(path, NULL, &next, &error) != CELLROUTE_OK) {
-    service_say("cellroute: topology refused: %s", error.text);
+    say_refused("topology", service.topology_name, &error);
     return false;
   }
   const bool published = publish(next) == CELLROUTE_OK;
@@ -268,9 +277,12 @@ static bool open_router(void) {
 static void see_files(bool own_thread) {
   service.topology_name = service.topology_path;
   service.mappings_name = service.mappings_path;
-  if (!own_thread || unshare(CLONE_FS) != 0 || fchdir(service.root) != 0) return;
-  ++service.topology_name;
-  if (service.mappings_path[0] != '\0') ++service.mappings_name;
+  if (own_thread && unshare(CLONE_FS) == 0 && fchdir(service.root) == 0) {
+    ++service.topology_name;
+    if (service.mappings_path[0] != '\0') ++service.mappings_name;
+  }
+  close(service.root);
+  service.root = -1;
 }
 
 static bool wait_for_stop(void) {
@@ -316,32 +328,35 @@ static bool start_thread(void) {
 
 void service_start(void) {
   if (atomic_load_explicit(&service.started, memory_order_acquire)) return;
-  pthread_mutex_lock(&service.mutex);
-  if (!service.running && !service.tried) service.running = start_thread();
-  const bool alone = !service.running && !service.tried;
-  while (service.running && !service.tried) pthread_cond_wait(&service.wake, &service.mutex);
-  service.tried = true;
-  pthread_mutex_unlock(&service.mutex);
-  if (alone) {
-    /* HAProxy forbids its workers threads and processes once it serves: too late for one. */
-    see_files(false);
-    if (open_router()) look();
-    service_say(
-        "cellroute: HAProxy allows no thread for loading, so topologies and mappings are those of "
-        "its start: use lua-load-per-thread, or set insecure-fork-wanted");
+  pthread_mutex_lock(&service.starting);
+  if (!atomic_load(&service.started)) {
+    service.running = start_thread();
+    if (service.running) {
+      pthread_mutex_lock(&service.mutex);
+      while (!service.tried) pthread_cond_wait(&service.wake, &service.mutex);
+      pthread_mutex_unlock(&service.mutex);
+    } else {
+      /* HAProxy forbids its workers threads and processes once they serve: too late for one. */
+      see_files(false);
+      if (open_router()) look();
+      service_say(
+          "cellroute: HAProxy allows no thread for loading any more, so topologies and mappings "
+          "stay as they are: use lua-load-per-thread and filter lua.cellroute, or set "
+          "insecure-fork-wanted");
+    }
+    atomic_store_explicit(&service.started, true, memory_order_release);
   }
-  atomic_store_explicit(&service.started, true, memory_order_release);
+  pthread_mutex_unlock(&service.starting);
 }
 
 /* Also where HAProxy exits without closing its Lua states. */
 __attribute__((destructor)) static void stop_thread(void) {
   pthread_mutex_lock(&service.mutex);
-  const bool running = service.running;
   service.stop = true;
-  service.running = false;
   pthread_cond_broadcast(&service.wake);
   pthread_mutex_unlock(&service.mutex);
-  if (running) pthread_join(service.thread, NULL);
+  if (service.running) pthread_join(service.thread, NULL);
+  service.running = false;
 }
 
 /* ---- Lanes ---- */

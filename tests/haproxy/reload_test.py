@@ -131,7 +131,7 @@ def test_reloads_lose_no_request(cells: dict[str, Cell], tmp_path: pathlib.Path)
 def test_what_is_refused_is_told_once_and_what_served_serves_on(cells: dict[str, Cell], tmp_path: pathlib.Path) -> None:
     with proxy(tmp_path, cells, topology_of(cells, generation=5), places=POLL | TELLS_GENERATION) as running:
         write_whole(running.topology, "generation: 6\ncells: 7\n")
-        until(lambda: "topology refused" in running.log.read_text())
+        until(lambda: f"topology refused: {running.topology}:" in running.log.read_text())
         write_whole(running.topology, topology_of(cells, generation=4))
         until(lambda: "not published" in running.log.read_text())
         time.sleep(0.5)
@@ -161,7 +161,7 @@ def test_without_its_mapping_file_a_router_serves_nothing_until_it_is_there(
     with proxy(tmp_path, cells, text, places=mapped_places(tmp_path)) as running:
         assert fetch(running.port, "/ready").status == 503
         assert fetch(running.port, "/", "X-Tenant-ID: acme").status == 503
-        until(lambda: "mappings refused" in running.log.read_text())
+        until(lambda: f"mappings refused: {tmp_path}/keys.crm: " in running.log.read_text())
         time.sleep(0.5)  # some looks more
         assert running.log.read_text().count("mappings refused") == 1
         build_mappings(tmp_path, {"acme": "cell-2"}, 3)

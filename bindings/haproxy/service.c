@@ -214,16 +214,41 @@ static int32_t publish(const cellroute_topology* topology) {
   return code;
 }
 
-/* Loads what lies there and publishes it; true where it serves now. */
+/* The bytes of a topology, for free(); equal ones have equal bytes. NULL: no memory. */
+static char* bytes_of(const cellroute_topology* topology, size_t* size) {
+  cellroute_topology_write(topology, CELLROUTE_FORMAT_BINARY, NULL, 0, size, NULL);
+  char* const bytes = malloc(*size + 1);
+  if (bytes == NULL) return NULL;
+  cellroute_topology_write(topology, CELLROUTE_FORMAT_BINARY, bytes, *size + 1, size, NULL);
+  return bytes;
+}
+
+static bool equal(const cellroute_topology* a, const cellroute_topology* b) {
+  size_t a_size = 0;
+  size_t b_size = 0;
+  char* const a_bytes = bytes_of(a, &a_size);
+  char* const b_bytes = bytes_of(b, &b_size);
+  const bool are = a_bytes != NULL && b_bytes != NULL && a_size == b_size &&
+                   memcmp(a_bytes, b_bytes, a_size) == 0;
+  free(a_bytes);
+  free(b_bytes);
+  return are;
+}
+
+/* Loads what lies there and publishes it. False: nothing new serves by that, since it was refused,
+ * which service.refused tells, or is what serves already. */
 static bool publish_file(void) {
   cellroute_error error = {.struct_size = sizeof error};
   cellroute_topology* next = NULL;
   const cellroute_view path = view_of(service.topology_name);
+  service.refused = true;
   if (cellroute_topology_load_file(path, NULL, &next, &error) != CELLROUTE_OK) {
     say_refused("topology", service.topology_name, &error);
     return false;
   }
-  const bool published = publish(next) == CELLROUTE_OK;
+  const bool other = !equal(next, service.topology);
+  const bool published = other && publish(next) == CELLROUTE_OK;
+  service.refused = other && !published;
   cellroute_topology_destroy(published ? service.topology : next);
   if (published) service.topology = next;
   return published;
@@ -242,10 +267,7 @@ static void look(void) {
   const bool changed = !same(&mark, &service.tried_mark);
   if (!newer && !changed) return;
   service.tried_mark = mark;
-  if (changed || service.refused) {
-    service.refused = !publish_file();
-    if (!service.refused) return;
-  }
+  if ((changed || service.refused) && publish_file()) return;
   if (newer) publish(service.topology);
 }
 

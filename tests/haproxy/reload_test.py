@@ -137,6 +137,9 @@ def test_what_is_refused_is_told_once_and_what_served_serves_on(cells: dict[str,
         time.sleep(0.5)
         told = [line for line in running.log.read_text().splitlines() if "cellroute" in line]
         assert len(told) == 2, told
+        write_whole(running.topology, topology_of(cells, generation=5))  # what serves, written anew
+        time.sleep(0.5)
+        assert "generation 5 is not newer" not in running.log.read_text()
         assert generation(running) == 5 and fetch(running.port, "/", "X-Tenant-ID: acme").status == 200
         write_whole(running.topology, topology_of(cells, generation=6))
         until(lambda: generation(running) == 6)

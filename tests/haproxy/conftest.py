@@ -19,12 +19,12 @@ cells:
 tenant:
   sources: [{{header: X-Tenant-ID}}]
   trusted_headers: [X-Encryption-Level]
-policy: {{affinity: STATEFUL, unassigned: PLACE, slots: 1024{policy}}}
+policy: {{affinity: STATEFUL, unassigned: PLACE, slots: {slots}{policy}}}
 """
 
 
-def topology_of(cells: dict[str, Cell], policy: str = "", generation: int = 1) -> str:
-    return TOPOLOGY.format(generation=generation, ports=[cell.port for cell in cells.values()],
+def topology_of(cells: dict[str, Cell], policy: str = "", generation: int = 1, slots: int = 1024) -> str:
+    return TOPOLOGY.format(generation=generation, slots=slots, ports=[cell.port for cell in cells.values()],
                            policy=policy and ", " + policy)
 
 

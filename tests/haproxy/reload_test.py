@@ -89,15 +89,15 @@ TELLS_GENERATION = {"    http-request lua.cellroute_route\n":
 
 
 def test_topologies_and_mapping_files_are_swapped_under_load(cells: dict[str, Cell], tmp_path: pathlib.Path) -> None:
-    text = topology_of(cells)
+    text = topology_of(cells, slots=1 << 20)  # so that a snapshot that is not let go shows
     placed = homes(text, 40)
     moved = {key: cell for key, cell in placed.items() if key.endswith("7")}
-    build_mappings(tmp_path, {key: "cell-1" for key in moved}, 1)
+    build_mappings(tmp_path, {key: "cell-3" for key in moved}, 1)
     allowed = {key: {"cell-1", "cell-3"} if key in moved else {cell} for key, cell in placed.items()}
     with proxy(tmp_path, cells, text, places=mapped_places(tmp_path) | TELLS_GENERATION) as running:
         load, before = Load(running.port, allowed), (0, 0)
         for number in range(2, 42):
-            write_whole(running.topology, topology_of(cells, generation=number))
+            write_whole(running.topology, topology_of(cells, generation=number, slots=1 << 20))
             if number % 8 == 0:
                 target = "cell-3" if number % 16 == 0 else "cell-1"
                 build_mappings(tmp_path, {key: target for key in moved}, number)

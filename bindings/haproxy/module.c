@@ -1,6 +1,4 @@
 /* What cellroute.lua requires: it registers with HAProxy the functions that open() gives. */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +8,7 @@
 #include "route.h"
 #include "service.h"
 
-static const char kState[] = "cellroute.state"; /* the type of what keeps a Lua state's lane */
+static const char kState[] = "cellroute.state"; /* in the registry: what ends with the Lua state */
 
 static struct lane* lane_of(lua_State* L) { return lua_touserdata(L, lua_upvalueindex(1)); }
 

@@ -76,7 +76,8 @@ static ngx_int_t copy_untrusted(ngx_http_request_t* r, ngx_list_t* headers, ngx_
     const ngx_table_elt_t* header = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; ++i) {
       const trusted_t name = trusted(&header[i].key);
-      if (name == kRequestId) {
+      if (name == kRequestId && ngx_strncmp(header[i].lowcase_key, lowcase_names[name].data,
+                                            lowcase_names[name].len) == 0) {
         ++ids;
         *id = header[i].value;
       }

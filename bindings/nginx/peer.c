@@ -43,6 +43,16 @@ static ngx_int_t choose_again(ngx_http_request_t* r, cr_ctx_t* ctx) {
   return readdress(r, ctx);
 }
 
+/* nginx asks, before it throws an answer of the cell's away, whether another try is left. */
+static ngx_uint_t tries_of(const ngx_http_upstream_t* u, cr_ctx_t* ctx) {
+  if ((u->conf->next_upstream & NGX_HTTP_UPSTREAM_FT_STATUS) == 0) return CR_MAX_TRIES;
+  if (ctx->tried_count == CR_MAX_TRIED) return 1;
+  ctx->tried[ctx->tried_count++] = ctx->decision.cell;
+  const ngx_uint_t elsewhere = cr_elsewhere(ctx);
+  --ctx->tried_count;
+  return elsewhere ? CR_MAX_TRIES : 1;
+}
+
 static ngx_int_t get_peer(ngx_peer_connection_t* pc, void* data) {
   peer_t* peer = data;
   cr_ctx_t* ctx = peer->ctx;
@@ -55,6 +65,7 @@ static ngx_int_t get_peer(ngx_peer_connection_t* pc, void* data) {
       return NGX_BUSY;
     }
     if (rc != NGX_OK) return NGX_ERROR;
+    pc->tries = ngx_min(pc->tries, tries_of(peer->request->upstream, ctx));
   }
   cr_address_t* address = address_of(ctx);
   if (address == NULL || (address->tls && !peer->request->upstream->ssl)) {
@@ -83,16 +94,6 @@ static void free_peer(ngx_peer_connection_t* pc, void* data, ngx_uint_t state) {
   if (ctx->tried_count < CR_MAX_TRIED) ctx->tried[ctx->tried_count++] = ctx->decision.cell;
   /* So that what went wrong is answered, where there is nobody else to ask. */
   if (pc->tries > 0 && !cr_elsewhere(ctx)) pc->tries = 0;
-}
-
-/* nginx asks, before it throws an answer of the cell's away, whether another try is left. */
-static ngx_uint_t tries_of(const ngx_http_upstream_t* u, cr_ctx_t* ctx) {
-  if ((u->conf->next_upstream & NGX_HTTP_UPSTREAM_FT_STATUS) == 0) return CR_MAX_TRIES;
-  if (ctx->tried_count == CR_MAX_TRIED) return 1;
-  ctx->tried[ctx->tried_count++] = ctx->decision.cell;
-  const ngx_uint_t elsewhere = cr_elsewhere(ctx);
-  --ctx->tried_count;
-  return elsewhere ? CR_MAX_TRIES : 1;
 }
 
 static ngx_int_t init_peer(ngx_http_request_t* r, ngx_http_upstream_srv_conf_t* us) {

@@ -6,6 +6,7 @@
  *     cellroute_topology_load_file()  cells, tiers, regions and rules from a file
  *     cellroute_router_create()       a router, with its guards' memory
  *     cellroute_router_publish()      the topology serves
+ *     cellroute_extract()             whose request it is, by host, path, header, token
  *     cellroute_router_profile()      names of tier, region, flags to a handle, kept by the host
  *     cellroute_route()               a decision: status, reason, cell, ticket
  *     cellroute_report()              how the call to that cell went
@@ -30,8 +31,9 @@
  * only ever grow at their end: a smaller one of an earlier version is taken and never touched
  * beyond its size; of a larger one of a later version the unknown tail must be zero where it is
  * read, and is zeroed where it is written. In arrays all struct_sizes equal the first, which is the
- * distance between the elements. cellroute_view, cellroute_profile and cellroute_ticket are values
- * that never grow. What a later CELLROUTE_ABI_VERSION added says since which.
+ * distance between the elements. cellroute_view, cellroute_field, cellroute_profile and
+ * cellroute_ticket are values that never grow. What a later CELLROUTE_ABI_VERSION added says since
+ * which.
  *
  * Bytes. A cellroute_view is `size` bytes at `data`, which may be NULL where size is 0. Nothing is
  * NUL-terminated or trimmed: a key is 1 to 1,024 bytes of any kind. Names are ASCII, file names
@@ -54,9 +56,9 @@
  * unless cellroute_load_options.threads says so, or installs a signal handler.
  *
  * Off the event loop. Loading, publishing, refreshing, holding, explaining, resolving, assigning
- * and all of stores allocate and may take long or block; writing metrics allocates. route, locate,
- * report and their batches, views of a snapshot, marks, counts, observing and readiness do no I/O,
- * allocation, lock or system call.
+ * and all of stores allocate and may take long or block; writing metrics allocates. extract, route,
+ * locate, report and their batches, views of a snapshot, marks, counts, observing and readiness do
+ * no I/O, allocation, lock or system call.
  *
  * Fork. Create routers and open stores in the process that uses them. In a child of fork() a router
  * or store of the parent answers CELLROUTE_E_FORKED, and destroying a router leaves its memory
@@ -526,6 +528,11 @@ CELLROUTE_API int32_t cellroute_router_refresh(cellroute_router* router, cellrou
                                                const cellroute_publish_options* options,
                                                cellroute_error* error);
 
+/* The generation that serves now: a host that holds a snapshot compares, and holds anew where it is
+ * another. No I/O, allocation, lock or system call. CELLROUTE_E_NO_SNAPSHOT, CELLROUTE_E_FORKED.
+ * Since 4. */
+CELLROUTE_API int32_t cellroute_router_generation(cellroute_router* router, uint64_t* generation);
+
 /* Whether a cell may be routed to, for every process that shares the guards: `healthy` is 0 or 1.
  * `cell` is a number. CELLROUTE_E_NOT_FOUND: no cell has it. CELLROUTE_E_FORKED. */
 CELLROUTE_API int32_t cellroute_mark_health(cellroute_router* router, uint32_t cell,
@@ -640,6 +647,86 @@ CELLROUTE_API int32_t cellroute_profile_resolve(const cellroute_snapshot* snapsh
 CELLROUTE_API int32_t cellroute_router_profile(cellroute_router* router,
                                                const cellroute_profile_names* names,
                                                cellroute_profile* profile, cellroute_error* error);
+
+/* ---- The tenant of an HTTP request. Since 4 ---- */
+
+/* A header or a claim. */
+typedef struct cellroute_field {
+  cellroute_view name;
+  cellroute_view value;
+} cellroute_field;
+
+/* A request as the host received it, undecoded: what a host has normalised hides what is forwarded.
+ */
+typedef struct cellroute_http_request {
+  uint32_t struct_size;
+  uint32_t header_count;
+  cellroute_view authority; /* :authority of HTTP/2 and 3; empty where there is none */
+  cellroute_view target;    /* the request line's, or :path: path and query, or an absolute URI */
+  cellroute_view peer;      /* the connection's other end: an IPv4 or IPv6 address, or unix:... */
+  const cellroute_field* headers; /* all, in order, with Host, duplicates and trusted ones */
+  const cellroute_field* claims;  /* of a token that was verified, and of no other */
+  uint32_t claim_count;
+  uint32_t reserved; /* 0 */
+} cellroute_http_request;
+
+#define CELLROUTE_MAX_KEY 1024
+
+#define CELLROUTE_SOURCE_HOSTS 0u
+#define CELLROUTE_SOURCE_SUBDOMAIN 1u
+#define CELLROUTE_SOURCE_PATH 2u
+#define CELLROUTE_SOURCE_HEADER 3u
+#define CELLROUTE_SOURCE_QUERY 4u
+#define CELLROUTE_SOURCE_COOKIE 5u
+#define CELLROUTE_SOURCE_CLAIM 6u
+
+#define CELLROUTE_NO_SOURCE 0xffffffffu
+
+/* Whose request it is, or why nobody's. */
+typedef struct cellroute_tenant {
+  uint32_t struct_size;
+  uint32_t status; /* CELLROUTE_STATUS_OK, _INVALID_ARGUMENT or _UNAUTHENTICATED */
+  uint32_t reason; /* 0 where it is OK; else a number of cellroute_reason_at() */
+  uint32_t source; /* the first of tenant.sources that named the key, or the one that was at fault,
+                      by its place; CELLROUTE_NO_SOURCE: none */
+  uint32_t kind;   /* of that source: CELLROUTE_SOURCE_... */
+  uint32_t reserved;
+  cellroute_view key; /* in the caller's buffer; empty unless the status is OK */
+} cellroute_tenant;
+
+/* The key by the rules of the topology's section `tenant`: no I/O, allocation, lock or system call,
+ * and time linear in the request's bytes. `buffer` has room for CELLROUTE_MAX_KEY bytes, and what
+ * it holds afterwards counts as far as tenant.key says. CELLROUTE_OK whenever there is an answer,
+ * also a refusal; CELLROUTE_E_NOT_FOUND: the topology has no such section; CELLROUTE_E_BUFFER:
+ * capacity is below CELLROUTE_MAX_KEY. */
+CELLROUTE_API int32_t cellroute_extract(const cellroute_snapshot* snapshot,
+                                        const cellroute_http_request* request, char* buffer,
+                                        size_t capacity, cellroute_tenant* tenant);
+
+/* Whether cells trust the header `name`, so that the host takes it out of every request, then sets
+ * it anew: *trusted becomes 1 or 0. A name counts in any case and with '_' or any other sign in the
+ * place of '-', as CGI and its like make one variable of them. Where the topology has no section
+ * `tenant`, none is. */
+CELLROUTE_API int32_t cellroute_is_trusted_header(const cellroute_snapshot* snapshot,
+                                                  cellroute_view name, uint32_t* trusted);
+
+/* Where a request came from. */
+typedef struct cellroute_client {
+  uint32_t struct_size;
+  uint32_t status;        /* CELLROUTE_STATUS_OK or _INVALID_ARGUMENT */
+  uint32_t reason;        /* 0 where it is OK */
+  uint32_t hops;          /* trusted proxies in between */
+  cellroute_view address; /* in the request's peer or a header of it, without a port */
+} cellroute_client;
+
+/* The client's address. X-Forwarded-For counts from its right end, and only as far as it was
+ * written by an address of tenant.trusted_proxies; the first address that is none of them is the
+ * client's. Where an entry that counts is no address the request is refused, and `address` is that
+ * of the proxy that sent it. Where the topology trusts no proxy it is the peer's. Of `request`
+ * peer and headers are read. */
+CELLROUTE_API int32_t cellroute_client_address(const cellroute_snapshot* snapshot,
+                                               const cellroute_http_request* request,
+                                               cellroute_client* client);
 
 /* ---- The path of a request ---- */
 

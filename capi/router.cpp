@@ -156,6 +156,15 @@ int32_t cellroute_router_refresh(cellroute_router* router, cellroute_view path,
   });
 }
 
+int32_t cellroute_router_generation(cellroute_router* router, uint64_t* generation) {
+  if (const std::int32_t code = capi::check(router); code != CELLROUTE_OK) return code;
+  if (generation == nullptr) return CELLROUTE_E_NULL;
+  const std::shared_ptr<const cellroute::Snapshot> serving = router->router->snapshot();
+  if (!serving) return CELLROUTE_E_NO_SNAPSHOT;
+  *generation = serving->generation();
+  return CELLROUTE_OK;
+}
+
 int32_t cellroute_mark_health(cellroute_router* router, uint32_t cell, uint32_t healthy) {
   if (const std::int32_t code = capi::check_cell(router, cell); code != CELLROUTE_OK) return code;
   if (healthy > 1) return CELLROUTE_E_INVALID_ARGUMENT;

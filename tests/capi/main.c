@@ -12,7 +12,7 @@ static const struct {
     {"picker", picker_test},     {"readiness", readiness_test},
     {"route", route_test},       {"router", router_test},
     {"snapshot", snapshot_test}, {"store", store_test},
-    {"topology", topology_test},
+    {"tenant", tenant_test},     {"topology", topology_test},
 };
 
 int main(int argc, char** argv) {

@@ -18,6 +18,7 @@ void route_test(void);
 void router_test(void);
 void snapshot_test(void);
 void store_test(void);
+void tenant_test(void);
 void topology_test(void);
 
 #endif

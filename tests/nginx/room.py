@@ -148,11 +148,11 @@ http {{
 
     def start(self, configuration: str) -> "Room":
         (self.folder / "nginx.conf").write_text(configuration)
-        self.process = subprocess.Popen(
+        process = self.process = subprocess.Popen(
             ["/usr/sbin/nginx", "-e", f"{self.folder}/error.log", "-p", str(self.folder), "-c",
              f"{self.folder}/nginx.conf", "-g", "daemon off;"], stderr=subprocess.PIPE)
-        wait_for(lambda: self.process.poll() is not None or self._answers(), "nginx answers")
-        assert self.process.poll() is None, self.log()
+        wait_for(lambda: process.poll() is not None or self._answers(), "nginx answers")
+        assert process.poll() is None, self.log()
         return self
 
     def _answers(self) -> bool:
@@ -197,13 +197,14 @@ http {{
     # Requests
 
     def ask(self, key: str | None = None, target: str = "/", method: str = "GET", body: bytes | None = None,
-            **headers: str) -> Answer:
+            fields: dict[str, str] | None = None, **headers: str) -> Answer:
+        """`headers` by names with '_' for '-'; `fields` as they are."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LONG)
         try:
-            fields = {name.replace("_", "-") if name[0].isupper() else name: value for name, value in headers.items()}
+            sent = {name.replace("_", "-"): value for name, value in headers.items()} | (fields or {})
             if key is not None:
-                fields["X-Key"] = key
-            connection.request(method, target, body, fields)
+                sent["X-Key"] = key
+            connection.request(method, target, body, sent)
             return Answer(connection.getresponse())
         finally:
             connection.close()

@@ -171,12 +171,12 @@ def test_the_tenant_is_found_by_the_topologys_rules(room: Room) -> None:
     home = homes(topology, ["acme", "other"])
     for target, headers in (("/", {"Host": "acme.example.com"}), ("/", {"Host": "h", "X-Tenant-ID": "acme"}),
                             ("/?claim=acme", {"Host": "h"}), ("http://acme.example.com/x", {"Host": "acme.example.com"})):
-        answer = room.ask(None, target, **{**headers, "X-User-ID": "forged", "x_user_id": "forged"})
+        answer = room.ask(target=target, fields={**headers, "X-User-ID": "forged", "x_user_id": "forged"})
         assert answer.json["cell"] == home["acme"] and answer.seen("X-Tenant-ID") == ["acme"]
         assert answer.seen("X-User-ID") == []
     for target, headers, status in (("/", {"Host": "acme.example.com", "X-Tenant-ID": "other"}, 400), ("/", {"Host": "h"}, 400),
                                     ("/", {"Host": "www.example.com"}, 400), ("/", {"Host": "acme..example.com"}, 400)):
-        answer = room.ask(None, target, **headers)
+        answer = room.ask(target=target, fields=headers)
         assert answer.status == status, (target, headers, answer.body)
 
 

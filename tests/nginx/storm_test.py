@@ -47,7 +47,8 @@ async def many(port: int, count: int, look: Callable[[str, object], None], at_on
 
 
 def header(seen: dict[str, object], name: str) -> str:
-    return next(value for field, value in seen["headers"] if field == name)  # type: ignore[attr-defined, misc]
+    fields: list[tuple[str, str]] = seen["headers"]  # type: ignore[assignment]
+    return next(value for field, value in fields if field == name)
 
 
 def resident(pid: int) -> int:

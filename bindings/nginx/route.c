@@ -113,7 +113,7 @@ static size_t write_names(const names_t* names, u_char* buffer, size_t room) {
   for (size_t i = 0; i < 4; ++i) {
     if (all[i]->len > 255 || size + 1 + all[i]->len > room) return 0;
     buffer[size++] = (u_char)all[i]->len;
-    ngx_memcpy(buffer + size, all[i]->data, all[i]->len);
+    if (all[i]->len != 0) ngx_memcpy(buffer + size, all[i]->data, all[i]->len);
     size += all[i]->len;
   }
   return size;

@@ -82,7 +82,7 @@ extern "C" {
 
 /* The interface of this header: the major number in the high 16 bits, which changes with what a
  * program must be changed for, and the minor one, which grows with what is added. */
-#define CELLROUTE_ABI_VERSION 3u
+#define CELLROUTE_ABI_VERSION 4u
 
 /* The library's CELLROUTE_ABI_VERSION. */
 CELLROUTE_API uint32_t cellroute_abi_version(void);
@@ -225,6 +225,15 @@ CELLROUTE_API int32_t cellroute_topology_generation(const cellroute_topology* to
                                                     uint64_t* generation);
 CELLROUTE_API int32_t cellroute_topology_cell_count(const cellroute_topology* topology,
                                                     uint32_t* count);
+
+/* The index-th endpoint of the cell-th cell in byte order of id, both from 0: first its general one,
+ * which may be empty, and `resource` with it, then those by resource. Views live as long as the
+ * topology: for hosts that look addresses up before they publish. CELLROUTE_E_NOT_FOUND: there is no
+ * such cell, or behind its last. Since 4. */
+CELLROUTE_API int32_t cellroute_topology_endpoint_at(const cellroute_topology* topology,
+                                                     uint32_t cell, uint32_t index,
+                                                     cellroute_view* resource,
+                                                     cellroute_view* endpoint);
 
 /* Writes the topology as load reads it back; equal topologies give equal bytes. `format` is not
  * BY_NAME; YAML is written as JSON. *size becomes the bytes of the text, a NUL behind it not

@@ -105,6 +105,19 @@ int32_t cellroute_topology_cell_count(const cellroute_topology* topology, uint32
   return CELLROUTE_OK;
 }
 
+int32_t cellroute_topology_endpoint_at(const cellroute_topology* topology, uint32_t cell,
+                                       uint32_t index, cellroute_view* resource,
+                                       cellroute_view* endpoint) {
+  if (const std::int32_t code = capi::check(topology); code != CELLROUTE_OK) return code;
+  if (resource == nullptr || endpoint == nullptr) return CELLROUTE_E_NULL;
+  if (cell >= topology->compiled->cell_count()) return CELLROUTE_E_NOT_FOUND;
+  const cellroute::Cell& found = topology->compiled->cell(static_cast<cellroute::CellIndex>(cell));
+  if (index > found.endpoints.size()) return CELLROUTE_E_NOT_FOUND;
+  *resource = index == 0 ? capi::view("") : capi::view(found.endpoints[index - 1].first);
+  *endpoint = capi::view(index == 0 ? found.endpoint : found.endpoints[index - 1].second);
+  return CELLROUTE_OK;
+}
+
 int32_t cellroute_topology_write(const cellroute_topology* topology, uint32_t format, char* buffer,
                                  size_t capacity, size_t* size, cellroute_error* error) {
   return capi::enter(error, [&]() -> std::int32_t {

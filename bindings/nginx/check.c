@@ -1,0 +1,58 @@
+/* The topology and the mappings as a configuration finds them: what is wrong refuses it. */
+#include "module.h"
+
+static ngx_int_t refuse(ngx_conf_t* cf, const ngx_str_t* what, const char* text) {
+  ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "cellroute: \"%V\" %s", what, text);
+  return NGX_ERROR;
+}
+
+static void destroy_checked(void* data) {
+  cr_main_conf_t* conf = data;
+  cellroute_topology_destroy(conf->checked);
+  cr_addresses_destroy(conf->addresses);
+}
+
+static ngx_int_t check_topology(ngx_conf_t* cf, cr_main_conf_t* conf) {
+  cellroute_error error = {.struct_size = sizeof error};
+  ngx_pool_cleanup_t* cleanup = ngx_pool_cleanup_add(cf->pool, 0);
+  if (cleanup == NULL) return NGX_ERROR;
+  cleanup->handler = destroy_checked;
+  cleanup->data = conf;
+  if (cellroute_topology_load_file(cr_view_of(&conf->topology), NULL, &conf->checked, &error) !=
+      CELLROUTE_OK) {
+    return refuse(cf, &conf->topology, error.text);
+  }
+  conf->addresses = cr_addresses_create(conf->checked, cf->log);
+  return conf->addresses != NULL ? NGX_OK : NGX_ERROR;
+}
+
+/* Opened in each worker again: a store belongs to its process. */
+static ngx_int_t check_mappings(ngx_conf_t* cf, const cr_main_conf_t* conf) {
+  cellroute_error error = {.struct_size = sizeof error};
+  cellroute_store* store = NULL;
+  const cellroute_store_options options = {.struct_size = sizeof options, .open_existing = 1};
+  if (conf->mappings.len == 0) return NGX_OK;
+  if (cellroute_store_open(cr_view_of(&conf->mappings), &options, &store, &error) != CELLROUTE_OK) {
+    return refuse(cf, &conf->mappings, error.text);
+  }
+  cellroute_store_destroy(store);
+  return NGX_OK;
+}
+
+ngx_int_t cr_check_configuration(ngx_conf_t* cf) {
+  cr_main_conf_t* conf = ngx_http_conf_get_module_main_conf(cf, ngx_http_cellroute_module);
+  if (conf->rules == 0 && conf->topology.len == 0) return NGX_OK;
+  if (cellroute_abi_check(CELLROUTE_ABI_VERSION) != CELLROUTE_OK) {
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "cellroute: libcellroute %s is older than this module: install its own",
+                  cellroute_version_string());
+    return NGX_ERROR;
+  }
+  if (conf->topology.len == 0 || conf->zone == NULL) {
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "cellroute: \"cellroute_topology\" and \"cellroute_zone\" need each other");
+    return NGX_ERROR;
+  }
+  if (check_topology(cf, conf) != NGX_OK) return NGX_ERROR;
+  return check_mappings(cf, conf);
+}

@@ -1,0 +1,243 @@
+/*
+ * cellroute inside nginx. A request's way through the files:
+ *
+ *   config.c    directives, and what they check
+ *   zone.c      the guards in shared memory
+ *   worker.c    a worker's router
+ *   refresh.c   new topologies and mappings, in the thread pool
+ *   address.c   endpoints to socket addresses, off the path
+ *   view.c      names and addresses for the numbers of a generation
+ *   handler.c   a request is decided, after access checks and before its content
+ *   route.c     what the library is asked
+ *   header.c    what the cell is told, and what clients may not tell it
+ *   denial.c    the answer where no cell serves
+ *   peer.c      the try, the next one, and where there is none
+ *   outcome.c   how the try went
+ *   variable.c  $cellroute_...
+ *
+ * All of it runs on a worker's own thread, but refresh_task() and what that calls.
+ */
+#ifndef CELLROUTE_NGINX_MODULE_H
+#define CELLROUTE_NGINX_MODULE_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_thread_pool.h>
+
+#include "cellroute.h"
+
+#pragma GCC visibility push(hidden) /* nginx loads modules into one space of names */
+
+#define CR_MAX_TRIED 7
+#define CR_MAX_TRIES (CR_MAX_TRIED + 1)
+#define CR_PROFILES 64
+
+/* ---- Configuration ---- */
+
+/* What processes share beside the guards. */
+typedef struct {
+  uint64_t generation; /* the newest that a worker serves; by atomic operations */
+} cr_shared_t;
+
+typedef struct cr_main_conf_s cr_main_conf_t;
+
+typedef struct {
+  ngx_cycle_t* cycle; /* of the configuration that named it */
+  cr_main_conf_t* conf;
+  uint32_t cells;
+  cellroute_router_options options; /* with the memory; of all configurations that share it */
+  cr_shared_t* shared;
+} cr_zone_t;
+
+typedef struct cr_addresses_s cr_addresses_t;
+
+struct cr_main_conf_s {
+  ngx_shm_zone_t* zone;
+  ngx_str_t topology; /* paths end with a NUL */
+  ngx_str_t mappings; /* a URL of cellroute_store_open(); empty: none */
+  ngx_uint_t max_moved;
+  ngx_uint_t max_cells_lost;
+  ngx_msec_t refresh;
+  ngx_thread_pool_t* threads;
+  cellroute_topology* checked; /* the topology as the configuration found it */
+  cr_addresses_t* addresses;   /* of it */
+  ngx_uint_t rules;            /* locations that decide */
+};
+
+/* A profile by its names, one behind the other, each with its length. */
+typedef struct {
+  u_char names[120];
+  size_t size; /* 0: none yet */
+  cellroute_profile profile;
+} cr_profile_t;
+
+/* A `cellroute` directive; locations that inherit it share it. NULL: not given. */
+typedef struct {
+  ngx_http_complex_value_t* key;
+  ngx_http_complex_value_t* tier;
+  ngx_http_complex_value_t* region;
+  ngx_http_complex_value_t* plan;
+  ngx_http_complex_value_t* flags;
+  ngx_http_complex_value_t* risk;
+  ngx_http_complex_value_t* resource;
+  cr_profile_t* profiles; /* CR_PROFILES, by hash of their names; each worker's own */
+} cr_rule_t;
+
+#define CR_DENIED_JSON 0
+#define CR_DENIED_ERROR_PAGE 1
+
+typedef struct {
+  cr_rule_t* rule; /* NULL: the location decides nothing */
+  ngx_uint_t denied;
+} cr_loc_conf_t;
+
+extern ngx_module_t ngx_http_cellroute_module;
+
+ngx_int_t cr_add_variables(ngx_conf_t* cf);
+char* cr_zone_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* cr_topology_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* cr_mappings_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* cr_rule_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* cr_cells_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+ngx_int_t cr_check_configuration(ngx_conf_t* cf);
+
+/* ---- Addresses ---- */
+
+typedef struct {
+  ngx_str_t endpoint; /* as the topology writes it */
+  ngx_str_t host;     /* its host[:port]; empty of a unix: one */
+  ngx_addr_t* addrs;
+  ngx_uint_t addr_count; /* 0: its name has none */
+  ngx_uint_t next;       /* whose turn it is */
+  unsigned tls : 1;
+} cr_address_t;
+
+/* The addresses of all endpoints of a topology, in byte order of the endpoints. */
+struct cr_addresses_s {
+  ngx_pool_t* pool; /* that all of it is in */
+  uint64_t generation;
+  cr_address_t* elts;
+  ngx_uint_t count;
+};
+
+/* Looks names up in the DNS, which may block. A name that has no address is told to `log`, and its
+ * cell is as one that cannot be connected to. NULL without memory. */
+cr_addresses_t* cr_addresses_create(const cellroute_topology* topology, ngx_log_t* log);
+void cr_addresses_destroy(cr_addresses_t* addresses); /* takes NULL */
+cr_address_t* cr_addresses_find(const cr_addresses_t* addresses, cellroute_view endpoint);
+
+/* ---- Views ---- */
+
+typedef struct {
+  ngx_str_t id; /* of the snapshot */
+  ngx_str_t endpoint;
+  cr_address_t* address; /* NULL: there is none */
+  unsigned known : 1;
+} cr_cell_t;
+
+/* Names and addresses of one generation. Requests hold what they use. */
+typedef struct {
+  uint64_t generation;
+  cellroute_snapshot* snapshot;
+  cr_addresses_t* addresses; /* NULL: the cells have none */
+  ngx_uint_t held;
+  uint32_t cell_count;
+  cr_cell_t cells[1]; /* by number, looked up when first asked for */
+} cr_view_t;
+
+cr_view_t* cr_view_create(cellroute_router* router, uint32_t cells, ngx_log_t* log);
+void cr_view_release(cr_view_t* view); /* takes NULL */
+/* NULL: the generation has no such cell. */
+cr_cell_t* cr_view_cell(cr_view_t* view, uint32_t number);
+
+/* ---- Workers ---- */
+
+typedef struct {
+  cr_main_conf_t* conf; /* NULL: this process routes nothing */
+  cellroute_router* router;
+  cellroute_store* store;             /* NULL: no mappings */
+  const cellroute_topology* topology; /* what serves; NULL: nothing does */
+  cellroute_topology* refreshed;      /* the same where it is not the configuration's */
+  cr_view_t* view;
+  cr_addresses_t* incoming; /* of a topology that is about to serve */
+  uint32_t cells;
+  uint32_t lane;
+  uint64_t id_seed[2]; /* of request ids */
+  uint64_t id_count;
+} cr_worker_t;
+
+extern cr_worker_t cr_worker;
+
+ngx_int_t cr_worker_start(ngx_cycle_t* cycle);
+void cr_worker_stop(ngx_cycle_t* cycle);
+ngx_int_t cr_worker_publish(const cellroute_topology* topology, ngx_uint_t gated,
+                            cellroute_error* error);
+/* The view of what serves; NULL: nothing does, or there is no memory. */
+cr_view_t* cr_worker_view(uint64_t generation);
+ngx_int_t cr_refresh_start(ngx_cycle_t* cycle);
+
+int64_t cr_now(void);
+
+/* ---- Requests ---- */
+
+typedef struct {
+  ngx_http_request_t* request;
+  cr_rule_t* rule;
+  cr_view_t* view; /* held */
+  cellroute_decision decision;
+  int64_t routed_ns; /* when it was made */
+  ngx_str_t key;
+  ngx_str_t resource;
+  double risk;
+  cellroute_profile profile;
+  ngx_str_t request_id;
+  ngx_table_elt_t* cell_header;
+  ngx_table_elt_t* epoch_header;
+  uint32_t tried[CR_MAX_TRIED];
+  uint32_t tried_count;
+  unsigned reported : 1;  /* the ticket is spent */
+  unsigned connected : 1; /* it was used for a try */
+} cr_ctx_t;
+
+/* The decision of a request, found again after internal redirects; NULL: none was made. */
+cr_ctx_t* cr_request_ctx(ngx_http_request_t* r);
+
+ngx_int_t cr_decide_handler(ngx_http_request_t* r);
+ngx_int_t cr_log_handler(ngx_http_request_t* r);
+
+/* Reads the rule's values into `ctx`. */
+ngx_int_t cr_read_rule(ngx_http_request_t* r, cr_ctx_t* ctx);
+void cr_route(cr_ctx_t* ctx);
+/* Whether a cell would take the request that has not tried it yet. Reserves nothing. */
+ngx_uint_t cr_elsewhere(cr_ctx_t* ctx);
+
+ngx_int_t cr_set_headers(ngx_http_request_t* r, cr_ctx_t* ctx);
+ngx_int_t cr_tell_cell(ngx_http_request_t* r, cr_ctx_t* ctx);
+ngx_int_t cr_deny(ngx_http_request_t* r, cr_ctx_t* ctx, ngx_uint_t how);
+
+void cr_report(cr_ctx_t* ctx, uint32_t end, ngx_uint_t http_status, int64_t ended_ns);
+/* How the try of `pc` went, which ended in `state`; false: its connection was an old one that the
+ * cell had closed, which says nothing. */
+ngx_uint_t cr_report_try(ngx_http_request_t* r, cr_ctx_t* ctx, ngx_peer_connection_t* pc,
+                         ngx_uint_t state);
+void cr_report_rest(cr_ctx_t* ctx);
+
+const ngx_str_t* cr_reason_name(uint32_t reason);
+const ngx_str_t* cr_status_name(uint32_t status);
+ngx_uint_t cr_http_status(uint32_t status);
+void cr_read_names(void);
+
+#pragma GCC visibility pop
+
+static inline cellroute_view cr_view_of(const ngx_str_t* text) {
+  cellroute_view view = {(const char*)text->data, text->len};
+  return view;
+}
+
+static inline ngx_str_t cr_str_of(cellroute_view view) {
+  ngx_str_t text = {view.size, (u_char*)view.data};
+  return text;
+}
+
+#endif

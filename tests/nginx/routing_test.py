@@ -1,0 +1,154 @@
+"""What reaches which cell, and how it looks there."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import random
+import socket
+import subprocess
+
+import pytest
+
+from room import LONG, Room, homes
+
+KEYS = [f"tenant-{i}" for i in range(60)] + ["é" * 20, "a b", "%2e%2e", "x" * 1024]
+
+
+def encoded(key: str) -> str:
+    """As http.client and curl send it: latin-1 bytes of the UTF-8 text."""
+    return key.encode().decode("latin-1")
+
+
+def test_each_key_reaches_its_cell_over_both_versions_of_http(room: Room) -> None:
+    topology = room.publish()
+    room.start(room.configure())
+    expected = homes(topology, KEYS)
+    assert set(expected.values()) == {"a", "b", "c"}
+    for key in KEYS:
+        assert room.ask(encoded(key)).json["cell"] == expected[key]
+    asked = subprocess.run(
+        ["curl", "--silent", "--http2-prior-knowledge", "--config", "-"], capture_output=True, text=True, timeout=LONG,
+        input="\nnext\n".join(f'url = "http://127.0.0.1:{room.port2}/"\nheader = "X-Key: {key}"\nhttp2-prior-knowledge\n'
+                              f'write-out = "\\n"' for key in KEYS))
+    assert [json.loads(line)["cell"] for line in asked.stdout.splitlines()] == [expected[key] for key in KEYS]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "HEAD"])
+def test_every_method_arrives_as_it_was_sent(room: Room, method: str) -> None:
+    room.publish()
+    room.start(room.configure())
+    answer = room.ask("k", "/", method)
+    if method == "HEAD":
+        assert answer.status == 200 and not answer.body
+    else:
+        assert answer.json["method"] == method
+
+
+def test_bodies_queries_repeated_parameters_and_encoded_signs_are_unchanged(room: Room) -> None:
+    room.publish()
+    room.start(room.configure(server="client_max_body_size 64m;"))
+    targets = ["/?a=1&a=2&b=", "/a%2Fb/%2e%2e/c%20d?x=%26%3d&y=%C3%A9", "/a//b/./c?", "/;p=1/@:!$&'()*+,=~", "/?q=a+b%2Bc"]
+    for target in targets:
+        assert room.ask("k", target).json["target"] == target
+    for size in (0, 1, 4096, 100_000, 5_000_000):
+        body = random.Random(size).randbytes(size)
+        seen = room.ask("k", "/", "POST", body).json
+        assert (seen["size"], seen["digest"]) == (size, hashlib.sha256(body).hexdigest())
+
+
+def test_a_websocket_is_passed_on_to_its_cell(room: Room) -> None:
+    topology = room.publish("breaker: {slow_call: 50ms, slow_rate: 0.1, minimum_calls: 1, open: 60s}")
+    upgrade = "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
+    room.start(room.configure(f"cellroute key=$http_x_key; {upgrade} proxy_pass http://cells;"))
+    key = base64.b64encode(os.urandom(16)).decode()
+    for _ in range(2):  # long ones are no slow calls
+        with socket.create_connection(("127.0.0.1", room.port), LONG) as client:
+            client.sendall(f"GET / HTTP/1.1\r\nHost: h\r\nX-Key: k\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                           f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(4096)
+            assert head.startswith(b"HTTP/1.1 101 ")
+            for message in (b"one", b"two" * 100):
+                client.sendall(message)
+                expected = homes(topology, ["k"])["k"].encode() + b":" + message
+                got = b""
+                while len(got) < len(expected):
+                    got += client.recv(4096)
+                assert got == expected
+            import time
+            time.sleep(0.2)
+
+
+def test_the_cell_is_told_who_it_is_and_clients_tell_it_nothing(room: Room) -> None:
+    topology = room.publish()
+    room.start(room.configure(server="underscores_in_headers on; ignore_invalid_headers off;"))
+    home = homes(topology, ["k"])["k"]
+    with socket.create_connection(("127.0.0.1", room.port), LONG) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX-Key: k\r\nx-cell-id: forged\r\n"
+                       b"X-CELL-ID: forged\r\nX_Cell_ID: forged\r\nX-Cell_id: forged\r\nx.cell.id: forged\r\n"
+                       b"X_CELL_EPOCH: 99\r\nX-Cell-Epoch: 99\r\nX_Request_ID: forged\r\nX-Other: kept\r\n\r\n")
+        raw = b""
+        while data := client.recv(65536):
+            raw += data
+    seen = json.loads(raw.split(b"\r\n\r\n", 1)[1])["headers"]
+    assert not [pair for pair in seen if pair[1] in ("forged", "99")]
+    assert [value for name, value in seen if name == "X-Cell-ID"] == [home]
+    assert [value for name, value in seen if name == "X-Cell-Epoch"] == ["0"]
+    assert ["X-Other", "kept"] in seen
+
+
+def test_a_request_id_is_kept_where_it_is_well_formed(room: Room) -> None:
+    room.publish()
+    room.start(room.configure())
+    assert room.ask("k", X_Request_ID="client-1.a_B").seen("X-Request-ID") == ["client-1.a_B"]
+    fresh = set()
+    for bad in ("", "a b", 'a"b', "x" * 129, "é", "a,b"):
+        [value] = room.ask("k", X_Request_ID=bad).seen("X-Request-ID")
+        assert value != bad and len(value) == 32
+        fresh.add(value)
+    assert len(fresh) == 6
+
+
+def test_variables_say_what_was_decided(room: Room) -> None:
+    names = ("cell", "endpoint", "host", "status", "reason", "epoch", "generation", "key", "request_id", "label_schema",
+             "label_orders_table", "label_none")
+    headers = "".join(f"proxy_set_header V-{name.replace('_', '-')} $cellroute_{name};" for name in names)
+    topology = room.publish(cell=", labels: {schema: 'tenant_{key}', Orders-Table: 'Orders-{cell}'}")
+    room.start(room.configure(f"cellroute key=$http_x_key; {headers} proxy_pass http://cells;"))
+    home = homes(topology, ["k k"])["k k"]
+    answer = room.ask("k k")
+    seen = {name: (answer.seen("V-" + name.replace("_", "-")) or [""])[0] for name in names}
+    assert seen.pop("request_id") == answer.seen("X-Request-ID")[0]
+    address = f"127.0.0.1:{room.cells[home].port}"
+    assert seen == {"cell": home, "endpoint": f"http://{address}", "host": address, "status": "OK", "reason": "PLACED",
+                    "epoch": "0", "generation": "1", "key": "k k", "label_schema": "tenant_k%20k",
+                    "label_orders_table": f"Orders-{home}", "label_none": ""}
+
+
+def test_profiles_come_from_variables_and_unknown_names_are_refused(room: Room) -> None:
+    room.generation = 1
+    cells = "\n".join(f"  - {{id: {name}, tier: {tier}, endpoint: '127.0.0.1:{room.cells[name].port}'}}"
+                      for name, tier in (("a", "gold"), ("b", "silver"), ("c", "silver")))
+    room.write(f"generation: 1\nhash_seed: 1\ntiers: [gold, silver]\ncells:\n{cells}\n"
+               "policy: {affinity: STATEFUL, unassigned: PLACE}\n")
+    room.start(room.configure("cellroute key=$http_x_key tier=$arg_tier risk=$arg_risk; proxy_pass http://cells;"))
+    for _ in range(2):
+        assert room.ask("k", "/?tier=gold").json["cell"] == "a"
+        assert room.ask("k", "/?tier=silver").json["cell"] in "bc"
+    for target, reason in (("/?tier=iron", "TIER_UNKNOWN"), ("/", "TIER_MISSING"), ("/?tier=gold&risk=x", "RISK_NOT_FINITE"),
+                           ("/?tier=gold&risk=1.5", "RISK_OUT_OF_RANGE")):
+        answer = room.ask("k", target)
+        assert (answer.status, answer.json["reason"]) == (400, reason)
+
+
+def test_a_resource_has_its_own_endpoint(room: Room) -> None:
+    other = room.cells["b"].port
+    room.publish(names=("a",), cell=f", endpoints: {{orders: 'http://localhost:{other}'}}")
+    room.start(room.configure("cellroute key=$http_x_key resource=$arg_r; proxy_pass http://cells;"))
+    assert room.ask("k").json["cell"] == "a"
+    assert room.ask("k", "/?r=orders").json["cell"] == "b"
+    assert room.ask("k", "/?r=none").json["cell"] == "a"

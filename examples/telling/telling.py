@@ -78,7 +78,8 @@ class Answer:
         retry = self.headers["Retry-After"]
         if self.status == 200:
             return f"200 from {self.json['cell']}"
-        text = f"{self.status} {self.json['code']} {self.json['reason']}" if self.body else str(self.status)
+        ours = self.headers["Content-Type"] == "application/json"
+        text = f"{self.status} {self.json['code']} {self.json['reason']}" if ours else str(self.status)
         return text + (f", retry after {retry} s" if retry else "")
 
 

@@ -12,7 +12,7 @@ EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
 
 
 def tell(example: str, *arguments: str, **environment: str) -> str:
-    paths = os.pathsep.join([os.environ["PYTHONPATH"], str(EXAMPLES / "telling")])
+    paths = os.pathsep.join([os.environ["PYTHONPATH"], str(EXAMPLES / "telling"), str(EXAMPLES / "lambda_host")])
     ran = subprocess.run([sys.executable, str(EXAMPLES / example / "story.py"), *arguments], text=True, timeout=300,
                          env=os.environ | {"PYTHONPATH": paths} | environment, capture_output=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -4,15 +4,17 @@
     benchmarks/nginx_bench.py instructions    instructions a request, under callgrind
     benchmarks/nginx_bench.py rate            requests a second and latency by wrk, in interleaved rounds
 
-The four configurations differ in how they choose among three servers, which are another nginx that answers at once: `one
+The configurations differ in how they choose among three servers, which are another nginx that answers at once: `one
 server` chooses nothing; `hash consistent` hashes; `map` looks 100,000 keys up and names the upstream by the variable;
-`cellroute` decides, with a breaker, a cap and a limit a key, and tells the cell its id, the epoch and a request id.
+`cellroute` decides, with a breaker and a cap a cell, and tells the cell its id, the epoch and a new request id; the last one
+has a limit for each key besides.
 Needs the tree built in BUILD_DIR (build), and what .ci/dependencies nginx benchmark check installs.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import os
 import pathlib
@@ -30,7 +32,8 @@ SOURCE = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", SOURCE / "build")).resolve()
 NGINX = "/usr/sbin/nginx"
 KEYS = 100_000
-KINDS = ("one server", "hash consistent", "map", "cellroute")
+LIMITED = "cellroute, a limit a key"
+KINDS = ("one server", "hash consistent", "map", "cellroute", LIMITED)
 TOPOLOGY = """
 generation: 1
 hash_seed: 6840743513105534701
@@ -40,7 +43,7 @@ policy:
   affinity: STATEFUL
   unassigned: PLACE
   breaker: {{consecutive_failures: 5, failure_rate: 0.5, minimum_calls: 20, window: 10s, open: 30s, probes: 3}}
-  limits: [{{per: KEY, kind: BUCKET, requests: 1000000, period: 1s}}]
+  limits: {limits}
   in_flight: {{per_cell: 10000, deadline: 60s}}
 """
 COMMON = """
@@ -53,6 +56,10 @@ http {{
   access_log off;
   keepalive_requests 100000000;
 """
+
+
+def named(kind: str) -> str:
+    return re.sub(r"\W+", "-", kind)
 
 
 def free_ports(count: int) -> list[int]:
@@ -78,11 +85,13 @@ class Bench:
         folder.chmod(0o755)
         self.port, *self.cells = free_ports(4)
         cells = "".join(f"  - {{id: cell-{i}, endpoint: 'http://127.0.0.1:{port}'}}\n" for i, port in enumerate(self.cells))
-        (folder / "topology.yaml").write_text(TOPOLOGY.format(cells=cells))
+        (folder / "cellroute.yaml").write_text(TOPOLOGY.format(cells=cells, limits="[]"))
+        (folder / f"{named(LIMITED)}.yaml").write_text(
+            TOPOLOGY.format(cells=cells, limits="[{per: KEY, kind: BUCKET, requests: 1000000, period: 1s}]"))
         self.write("servers", "worker_processes 1;", "".join(
             f"server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 \"ok\\n\"; }} }}\n" for port in self.cells))
         for kind in KINDS:
-            self.write(kind.replace(" ", "-"), *self.parts(kind))
+            self.write(named(kind), *self.parts(kind))
 
     def parts(self, kind: str) -> tuple[str, str]:
         top, choose, before = "", "", ""
@@ -98,7 +107,7 @@ class Bench:
             target = "http://$cell"
         else:
             top = f"load_module {BUILD}/nginx/ngx_http_cellroute_module.so; thread_pool default threads=1;"
-            before = (f"cellroute_zone guards 64m; cellroute_topology {self.folder}/topology.yaml; cellroute_refresh 1h;\n"
+            before = (f"cellroute_zone guards 64m; cellroute_topology {self.folder}/{named(kind)}.yaml; cellroute_refresh 1h;\n"
                       + upstream("cells", "cellroute_cells;", []))
             choose = "cellroute key=$http_x_key;"
         server = (f"server {{ listen 127.0.0.1:{self.port} backlog=4096; location / {{ {choose} proxy_http_version 1.1; "
@@ -110,7 +119,7 @@ class Bench:
         (self.folder / f"{name}.conf").write_text(text)
 
     def start(self, name: str, *before: str, single: bool = False) -> subprocess.Popen[bytes]:
-        name = name.replace(" ", "-")
+        name = named(name)
         directives = "daemon off; master_process off;" if single else "daemon off;"
         process = subprocess.Popen([*before, NGINX, "-e", f"{self.folder}/{name}.log", "-c", f"{self.folder}/{name}.conf",
                                     "-g", directives], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -126,8 +135,16 @@ class Bench:
         sys.exit(f"nginx_bench: {name} does not answer")
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
+        """A single process sees a signal when its next event comes."""
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        for _ in range(600):
+            try:
+                process.wait(0.1)
+                return
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(OSError):
+                    socket.create_connection(("127.0.0.1", self.port), 1).close()
+        process.kill()
 
 
 def instructions_of(bench: Bench, kind: str, requests: int) -> int:

@@ -1,18 +1,21 @@
 // Calls that .ci/instructions counts under callgrind, which counts alike on any machine. Run alone
 // it only checks that every call was served.
 //
-//   route_instructions CASE    guarded, publishing, unguarded, mapped, base, swapping
+//   route_instructions CASE    guarded, publishing, unguarded, mapped, base, swapping, extract
 //
 // The counted functions are named counted_*; everything else happens outside of them.
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cellroute/router.hpp"
+#include "cellroute/tenant.hpp"
 #include "keys.hpp"
 #include "mapping/file_builder.hpp"
 
@@ -56,6 +59,41 @@ Topology fleet(bool guarded) {
   return made;
 }
 
+// As in a gateway: by sub-domain, then path, then header, which must agree.
+tenant::Rules gateway_rules() {
+  TenantPolicy policy;
+  policy.sources.resize(3);
+  policy.sources[0].kind = TenantSourceKind::kSubdomain;
+  policy.sources[0].domains = {"example.com"};
+  policy.sources[0].reserved = {"www", "api"};
+  policy.sources[1].kind = TenantSourceKind::kPath;
+  policy.sources[1].name = "/tenant/{tenant}";
+  policy.sources[1].version_prefix = true;
+  policy.sources[2].kind = TenantSourceKind::kHeader;
+  policy.sources[2].name = "X-Tenant-ID";
+  return tenant::Rules(policy);
+}
+
+using HttpFields = std::span<const HttpField>;
+
+// What a browser sends.
+constexpr std::array<HttpField, 14> kHeaders = {{
+    {"Host", "acme-4711.example.com"},
+    {"User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"},
+    {"Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
+    {"Accept-Encoding", "gzip, deflate, br"},
+    {"Accept-Language", "en-GB,en;q=0.9"},
+    {"Cache-Control", "no-cache"},
+    {"Connection", "keep-alive"},
+    {"Content-Type", "application/json"},
+    {"Cookie", "session=0123456789abcdef0123456789abcdef; theme=dark"},
+    {"Origin", "https://acme-4711.example.com"},
+    {"Referer", "https://acme-4711.example.com/orders"},
+    {"Sec-Fetch-Mode", "cors"},
+    {"Sec-Fetch-Site", "same-origin"},
+    {"X-Request-ID", "7b9a8c3e-1f2d-4e5a-9b8c-7d6e5f4a3b2c"},
+}};
+
 // A base that has all keys.
 std::shared_ptr<const MappingFile> base_of(const std::vector<std::string>& keys) {
   const char* const parent = std::getenv("TMPDIR");
@@ -84,6 +122,9 @@ std::shared_ptr<const MappingFile> base_of(const std::vector<std::string>& keys)
 // Outside of the anonymous namespace and never inlined, so that callgrind knows them by name.
 [[gnu::noinline]] Decision counted_route(Router& router, const Request& request, Nanos now);
 [[gnu::noinline]] void counted_report(Router& router, Ticket& ticket, Nanos now);
+[[gnu::noinline]] Extracted counted_extract(const tenant::Rules& rules,
+                                            const HttpRequest<HttpFields>& request,
+                                            std::span<char, kMaxKeyBytes> room);
 
 Decision counted_route(Router& router, const Request& request, Nanos now) {
   return router.route(request, now);
@@ -91,8 +132,26 @@ Decision counted_route(Router& router, const Request& request, Nanos now) {
 
 void counted_report(Router& router, Ticket& ticket, Nanos now) { router.report(ticket, {}, now); }
 
+Extracted counted_extract(const tenant::Rules& rules, const HttpRequest<HttpFields>& request,
+                          std::span<char, kMaxKeyBytes> room) {
+  return extract(rules, request, room);
+}
+
+static int extract_all() {
+  const tenant::Rules rules = gateway_rules();
+  const HttpRequest<HttpFields> request{{}, "/v1/orders/4711?page=2&size=50", {}, kHeaders, {}};
+  std::array<char, kMaxKeyBytes> room;
+  int found = 0;
+  for (int i = 0; i < kCalls; ++i) {
+    found += counted_extract(rules, request, room).key == "acme-4711";
+  }
+  std::printf("%d\n", found);
+  return found == kCalls ? 0 : 1;
+}
+
 int main(int count, char** arguments) {
   const std::string what = count == 2 ? arguments[1] : "";
+  if (what == "extract") return extract_all();
   const std::vector<std::string> keys = bench::keys(1000);
   RouterOptions options;
   options.geometry.cells = 4096;

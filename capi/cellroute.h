@@ -6,6 +6,7 @@
  *     cellroute_topology_load_file()  cells, tiers, regions and rules from a file
  *     cellroute_router_create()       a router, with its guards' memory
  *     cellroute_router_publish()      the topology serves
+ *     cellroute_extract()             whose request it is, by host, path, header, token
  *     cellroute_router_profile()      names of tier, region, flags to a handle, kept by the host
  *     cellroute_route()               a decision: status, reason, cell, ticket
  *     cellroute_report()              how the call to that cell went
@@ -30,8 +31,9 @@
  * only ever grow at their end: a smaller one of an earlier version is taken and never touched
  * beyond its size; of a larger one of a later version the unknown tail must be zero where it is
  * read, and is zeroed where it is written. In arrays all struct_sizes equal the first, which is the
- * distance between the elements. cellroute_view, cellroute_profile and cellroute_ticket are values
- * that never grow. What a later CELLROUTE_ABI_VERSION added says since which.
+ * distance between the elements. cellroute_view, cellroute_field, cellroute_profile and
+ * cellroute_ticket are values that never grow. What a later CELLROUTE_ABI_VERSION added says since
+ * which.
  *
  * Bytes. A cellroute_view is `size` bytes at `data`, which may be NULL where size is 0. Nothing is
  * NUL-terminated or trimmed: a key is 1 to 1,024 bytes of any kind. Names are ASCII, file names
@@ -48,19 +50,21 @@
  * handle of the store behind it.
  *
  * Threads. Topologies, snapshots and pickers are immutable: any number of threads may use one.
- * Routers and stores too may be used by any number of threads at once, also while one of them
- * publishes; routing threads should each have a lane of their own, and are safe where they share
- * one. No handle may be destroyed while another thread uses it. No function starts a thread unless
- * cellroute_load_options.threads says so, or installs a signal handler.
+ * Routers, stores and metrics too may be used by any number of threads at once, also while one of
+ * them publishes; routing threads should each have a lane of their own, and are safe where they
+ * share one. No handle may be destroyed while another thread uses it. No function starts a thread
+ * unless cellroute_load_options.threads says so, or installs a signal handler.
  *
  * Off the event loop. Loading, publishing, refreshing, holding, explaining, resolving, assigning
- * and all of stores allocate and may take long or block. route, locate, report and their batches,
- * views of a snapshot, marks and counts do no I/O, allocation, lock or system call.
+ * and all of stores allocate and may take long or block; writing metrics allocates. extract, route,
+ * locate, report and their batches, views of a snapshot, marks, counts, observing and readiness do
+ * no I/O, allocation, lock or system call.
  *
  * Fork. Create routers and open stores in the process that uses them. In a child of fork() a router
  * or store of the parent answers CELLROUTE_E_FORKED, and destroying a router leaves its memory
  * alone; topologies, snapshots and pickers go on working. Processes share guards through memory:
- * map it MAP_SHARED before fork and create a router over it in each process.
+ * map it MAP_SHARED before fork and create a router over it in each process. Metrics in such memory
+ * go on working too; those in memory of their own are another copy in the child.
  */
 #ifndef CELLROUTE_H
 #define CELLROUTE_H
@@ -524,6 +528,11 @@ CELLROUTE_API int32_t cellroute_router_refresh(cellroute_router* router, cellrou
                                                const cellroute_publish_options* options,
                                                cellroute_error* error);
 
+/* The generation that serves now: a host that holds a snapshot compares, and holds anew where it is
+ * another. No I/O, allocation, lock or system call. CELLROUTE_E_NO_SNAPSHOT, CELLROUTE_E_FORKED.
+ * Since 4. */
+CELLROUTE_API int32_t cellroute_router_generation(cellroute_router* router, uint64_t* generation);
+
 /* Whether a cell may be routed to, for every process that shares the guards: `healthy` is 0 or 1.
  * `cell` is a number. CELLROUTE_E_NOT_FOUND: no cell has it. CELLROUTE_E_FORKED. */
 CELLROUTE_API int32_t cellroute_mark_health(cellroute_router* router, uint32_t cell,
@@ -638,6 +647,86 @@ CELLROUTE_API int32_t cellroute_profile_resolve(const cellroute_snapshot* snapsh
 CELLROUTE_API int32_t cellroute_router_profile(cellroute_router* router,
                                                const cellroute_profile_names* names,
                                                cellroute_profile* profile, cellroute_error* error);
+
+/* ---- The tenant of an HTTP request. Since 4 ---- */
+
+/* A header or a claim. */
+typedef struct cellroute_field {
+  cellroute_view name;
+  cellroute_view value;
+} cellroute_field;
+
+/* A request as the host received it, undecoded: what a host has normalised hides what is forwarded.
+ */
+typedef struct cellroute_http_request {
+  uint32_t struct_size;
+  uint32_t header_count;
+  cellroute_view authority; /* :authority of HTTP/2 and 3; empty where there is none */
+  cellroute_view target;    /* the request line's, or :path: path and query, or an absolute URI */
+  cellroute_view peer;      /* the connection's other end: an IPv4 or IPv6 address, or unix:... */
+  const cellroute_field* headers; /* all, in order, with Host, duplicates and trusted ones */
+  const cellroute_field* claims;  /* of a token that was verified, and of no other */
+  uint32_t claim_count;
+  uint32_t reserved; /* 0 */
+} cellroute_http_request;
+
+#define CELLROUTE_MAX_KEY 1024
+
+#define CELLROUTE_SOURCE_HOSTS 0u
+#define CELLROUTE_SOURCE_SUBDOMAIN 1u
+#define CELLROUTE_SOURCE_PATH 2u
+#define CELLROUTE_SOURCE_HEADER 3u
+#define CELLROUTE_SOURCE_QUERY 4u
+#define CELLROUTE_SOURCE_COOKIE 5u
+#define CELLROUTE_SOURCE_CLAIM 6u
+
+#define CELLROUTE_NO_SOURCE 0xffffffffu
+
+/* Whose request it is, or why nobody's. */
+typedef struct cellroute_tenant {
+  uint32_t struct_size;
+  uint32_t status; /* CELLROUTE_STATUS_OK, _INVALID_ARGUMENT or _UNAUTHENTICATED */
+  uint32_t reason; /* 0 where it is OK; else a number of cellroute_reason_at() */
+  uint32_t source; /* the first of tenant.sources that named the key, or the one that was at fault,
+                      by its place; CELLROUTE_NO_SOURCE: none */
+  uint32_t kind;   /* of that source: CELLROUTE_SOURCE_... */
+  uint32_t reserved;
+  cellroute_view key; /* in the caller's buffer; empty unless the status is OK */
+} cellroute_tenant;
+
+/* The key by the rules of the topology's section `tenant`: no I/O, allocation, lock or system call,
+ * and time linear in the request's bytes. `buffer` has room for CELLROUTE_MAX_KEY bytes, and what
+ * it holds afterwards counts as far as tenant.key says. CELLROUTE_OK whenever there is an answer,
+ * also a refusal; CELLROUTE_E_NOT_FOUND: the topology has no such section; CELLROUTE_E_BUFFER:
+ * capacity is below CELLROUTE_MAX_KEY. */
+CELLROUTE_API int32_t cellroute_extract(const cellroute_snapshot* snapshot,
+                                        const cellroute_http_request* request, char* buffer,
+                                        size_t capacity, cellroute_tenant* tenant);
+
+/* Whether cells trust the header `name`, so that the host takes it out of every request, then sets
+ * it anew: *trusted becomes 1 or 0. A name counts in any case and with '_' or any other sign in the
+ * place of '-', as CGI and its like make one variable of them. Where the topology has no section
+ * `tenant`, none is. */
+CELLROUTE_API int32_t cellroute_is_trusted_header(const cellroute_snapshot* snapshot,
+                                                  cellroute_view name, uint32_t* trusted);
+
+/* Where a request came from. */
+typedef struct cellroute_client {
+  uint32_t struct_size;
+  uint32_t status;        /* CELLROUTE_STATUS_OK or _INVALID_ARGUMENT */
+  uint32_t reason;        /* 0 where it is OK */
+  uint32_t hops;          /* trusted proxies in between */
+  cellroute_view address; /* in the request's peer or a header of it, without a port */
+} cellroute_client;
+
+/* The client's address. X-Forwarded-For counts from its right end, and only as far as it was
+ * written by an address of tenant.trusted_proxies; the first address that is none of them is the
+ * client's. Where an entry that counts is no address the request is refused, and `address` is that
+ * of the proxy that sent it. Where the topology trusts no proxy it is the peer's. Of `request`
+ * peer and headers are read. */
+CELLROUTE_API int32_t cellroute_client_address(const cellroute_snapshot* snapshot,
+                                               const cellroute_http_request* request,
+                                               cellroute_client* client);
 
 /* ---- The path of a request ---- */
 
@@ -855,6 +944,111 @@ typedef struct cellroute_cell_metrics {
 CELLROUTE_API int32_t cellroute_router_cell_metrics(cellroute_router* router, uint32_t cell,
                                                     int64_t now_ns,
                                                     cellroute_cell_metrics* metrics);
+
+/* ---- Readiness (since 4) ---- */
+
+#define CELLROUTE_READY 0u
+#define CELLROUTE_READY_NO_SNAPSHOT 1u /* nothing has been published */
+#define CELLROUTE_READY_TOO_OLD 2u     /* the age is above max_age_ns */
+#define CELLROUTE_READY_AGE_UNKNOWN                            \
+  3u /* a greatest age was asked for, and the age is not known \
+      */
+
+/* Whether a router may be sent requests. */
+typedef struct cellroute_readiness {
+  uint32_t struct_size;
+  uint32_t ready;  /* 0 or 1 */
+  uint32_t reason; /* CELLROUTE_READY, or why not */
+  uint32_t reserved;
+  uint64_t generation; /* of what serves; 0: nothing does */
+  int64_t age_ns;      /* since cellroute_router_publish(), or a refresh that found what serves, by
+                          the now_ns of their options; -1: not known, since that was 0 */
+  cellroute_view sentence; /* for people; lives as long as the library, NUL-terminated */
+} cellroute_readiness;
+
+/* `max_age_ns` is the greatest age; 0: any. CELLROUTE_E_FORKED. */
+CELLROUTE_API int32_t cellroute_router_readiness(cellroute_router* router, int64_t max_age_ns,
+                                                 int64_t now_ns, cellroute_readiness* readiness);
+
+/* ---- Metrics (since 4) ---- */
+
+/* Decisions and calls, counted by cell in fixed memory for a monitoring system to fetch. A host
+ * counts what it wants counted: observing costs nothing where it is not done. */
+typedef struct cellroute_metrics cellroute_metrics;
+
+/* The bytes of `memory` that the metrics of a router with these options need. */
+CELLROUTE_API int32_t cellroute_metrics_memory_size(const cellroute_router_options* options,
+                                                    uint64_t* size);
+
+/* Metrics of the cells and lanes that `router` has room for. `memory` is NULL: their own; else
+ * aligned to 64, zero before the first metrics, mapped until the last are destroyed, and shared by
+ * processes that share the router's guards and by no others: cells are known by their numbers.
+ * The router may be destroyed before. CELLROUTE_E_INVALID_ARGUMENT: the memory is too small or not
+ * aligned; _CONFLICT: it holds metrics beside other guards; _CORRUPT: it is neither zero nor
+ * metrics; _UNSUPPORTED: metrics of another layout, as another version of the library has;
+ * _EXHAUSTED: no memory; _FORKED. */
+CELLROUTE_API int32_t cellroute_metrics_create(cellroute_router* router, void* memory,
+                                               uint64_t memory_size, cellroute_metrics** metrics,
+                                               cellroute_error* error);
+
+CELLROUTE_API void cellroute_metrics_destroy(cellroute_metrics* metrics);
+
+/* Counts a decision and, where `outcome` is not NULL, how the call to its cell went and what it
+ * took. `lane` is the caller's own, below cellroute_router_options.lanes; counts are exact also
+ * where threads share one. A latency below 0, of a clock that stepped back, counts as 0. A cell
+ * beyond the router's cells counts as "{other}", a reason that the library does not list as
+ * "other". Call it beside cellroute_report(), once a decision, before or after.
+ * CELLROUTE_E_INVALID_ARGUMENT: there is no such lane. */
+CELLROUTE_API int32_t cellroute_metrics_observe(cellroute_metrics* metrics, uint32_t lane,
+                                                const cellroute_decision* decision,
+                                                const cellroute_outcome* outcome,
+                                                int64_t latency_ns);
+
+/* Counts a look-up, as cellroute_resolve() answered it. The same code. */
+CELLROUTE_API int32_t cellroute_metrics_lookup(cellroute_metrics* metrics, uint32_t lane,
+                                               const cellroute_mapping* mapping);
+
+/* What an HTTP host sends as Content-Type with what cellroute_metrics_write() writes. */
+#define CELLROUTE_METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+/* Writes all counts and the state of the router's guards and snapshot as Prometheus text, each
+ * metric as capi/metrics.md has it. `cached`, which may be NULL, is a store of
+ * cellroute_store_cached() whose counts are written too. *size, `buffer` and `capacity` as in
+ * cellroute_topology_write(); between two calls the text may grow. CELLROUTE_E_CONFLICT: the router
+ * has other guards than the one that the metrics were made for; _UNSUPPORTED: `cached` is not of
+ * cellroute_store_cached(); _FORKED. */
+CELLROUTE_API int32_t cellroute_metrics_write(cellroute_metrics* metrics, cellroute_router* router,
+                                              const cellroute_store* cached, int64_t now_ns,
+                                              char* buffer, size_t capacity, size_t* size,
+                                              cellroute_error* error);
+
+/* Names of CloudWatch's metrics: 1 to 255 bytes of printable ASCII that begin with no colon, the
+ * last five all different and none of them _aws, Status or Reason; empty: the name given here. */
+typedef struct cellroute_emf_options {
+  uint32_t struct_size;
+  uint32_t reserved;            /* 0 */
+  cellroute_view name_space;    /* CellRouter */
+  cellroute_view cell_id;       /* CellId, a dimension: the cell's id */
+  cellroute_view status_code;   /* StatusCode, a dimension: of the answer to the client */
+  cellroute_view request_count; /* RequestCount, by cell: 1 */
+  cellroute_view response_code; /* ResponseCode, by cell and status code: 1 */
+  cellroute_view latency;       /* Latency, by cell, in milliseconds; not where `outcome` is NULL */
+} cellroute_emf_options;
+
+/* Writes one request as one line of CloudWatch's embedded metric format, without a line feed, for a
+ * function to print to its standard output. `snapshot` names the cell: "{none}" where the decision
+ * has none, "{other}" one that the snapshot does not have. The line says the decision's Status and
+ * Reason besides, which are no metrics. The arguments are those of cellroute_metrics_observe();
+ * `options` may be NULL. Where a call has no status of its own, the status code is 502 (connect
+ * error), 504 (timeout), 499 (client abort) or 200; without a call it is the decision's. *size,
+ * `buffer` and `capacity` as in cellroute_topology_write(); the line is below 8,192 bytes.
+ * CELLROUTE_E_INVALID_ARGUMENT: a name breaks its rule, or now_ns is negative. */
+CELLROUTE_API int32_t cellroute_emf_write(const cellroute_snapshot* snapshot,
+                                          const cellroute_emf_options* options,
+                                          const cellroute_decision* decision,
+                                          const cellroute_outcome* outcome, int64_t latency_ns,
+                                          int64_t now_ns, char* buffer, size_t capacity,
+                                          size_t* size, cellroute_error* error);
 
 /* ---- Hash and strategies on their own ---- */
 

@@ -20,14 +20,15 @@ inline constexpr std::size_t kReasonCount = std::size(kReasons);
 // The status of decisions with this reason: a hundred of reasons has one.
 constexpr Status status_of(Reason reason) noexcept {
   constexpr Status kStatuses[] = {
-      Status::kOk,          Status::kInvalidArgument, Status::kCompliance,  Status::kUnassigned,
-      Status::kRateLimited, Status::kNoEligibleCell,  Status::kUnavailable, Status::kMigrating};
+      Status::kOk,          Status::kInvalidArgument, Status::kCompliance,
+      Status::kUnassigned,  Status::kRateLimited,     Status::kNoEligibleCell,
+      Status::kUnavailable, Status::kMigrating,       Status::kUnauthenticated};
   return kStatuses[static_cast<std::uint16_t>(reason) / 100];
 }
 
 // A reason's place in kReasons, by its number.
 inline constexpr auto kPlaceOfReason = [] {
-  std::array<std::uint8_t, 800> places{};
+  std::array<std::uint8_t, 900> places{};
   for (std::size_t i = 0; i < kReasonCount; ++i) {
     places[static_cast<std::uint16_t>(kReasons[i].reason)] = static_cast<std::uint8_t>(i);
   }

@@ -68,7 +68,7 @@ std::size_t fitting(std::string_view text, std::size_t room) noexcept {
 
 constexpr bool each_hundred_has_its_status() {
   for (const ReasonText& reason : kReasons) {
-    if (static_cast<std::uint16_t>(reason.reason) >= 800) return false;
+    if (static_cast<std::uint16_t>(reason.reason) >= 900) return false;
   }
   return true;
 }

@@ -6,32 +6,11 @@
 
 #include "entry.hpp"
 #include "handles.hpp"
+#include "json_text.hpp"
 #include "requests.hpp"
 
 namespace cellroute::capi {
 namespace {
-
-// What is written is ASCII, as all names of a topology are; any other byte shows as U+FFFD.
-void append_string(std::string_view text, std::string& json) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  json += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      json += '\\';
-      json += c;
-    } else if (byte < ' ') {
-      json += "\\u00";
-      json += kDigits[byte >> 4];
-      json += kDigits[byte & 15];
-    } else if (byte > '~') {
-      json += "\\ufffd";
-    } else {
-      json += c;
-    }
-  }
-  json += '"';
-}
 
 void append_field(std::string_view name, std::string_view text, std::string& json) {
   append_string(name, json);

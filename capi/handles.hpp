@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "cellroute/router.hpp"
 #include "control/assign.hpp"
 #include "counts.hpp"
+#include "metric_counts.hpp"
 #include "stores/fork_guard.hpp"
 #include "stores/near_cache.hpp"
 
@@ -26,6 +28,7 @@ enum class Handle : std::uint32_t {
   kRouter = 0x43527274,
   kStore = 0x43527374,
   kPicker = 0x43527069,
+  kMetrics = 0x43526d74,
 };
 
 // Cleared on destruction, so that a handle used afterwards is noticed where its memory is not yet
@@ -83,6 +86,7 @@ struct cellroute_router {
   const std::unique_ptr<cellroute::Router> router;
   cellroute::capi::Counts counts;
   cellroute::capi::AssignmentCap assignments;
+  std::atomic<cellroute::Nanos> fresh{0};  // when what serves was last known to be; 0: not known
 };
 
 struct cellroute_store {
@@ -96,6 +100,12 @@ struct cellroute_picker {
   cellroute::capi::Tag tag{cellroute::capi::Handle::kPicker};
   cellroute::Picker picker;
   std::uint64_t seed = 0;
+};
+
+struct cellroute_metrics {
+  cellroute::capi::Tag tag{cellroute::capi::Handle::kMetrics};
+  std::unique_ptr<std::byte, decltype(&std::free)> own{nullptr, &std::free};
+  cellroute::capi::MetricCounts counts;
 };
 
 namespace cellroute::capi {
@@ -115,6 +125,11 @@ inline std::int32_t check(const cellroute_store* handle) noexcept {
 inline std::int32_t check(const cellroute_picker* handle) noexcept {
   if (handle == nullptr) return CELLROUTE_E_NULL;
   return handle->tag.is(Handle::kPicker) ? CELLROUTE_OK : CELLROUTE_E_WRONG_HANDLE;
+}
+inline std::int32_t check(const cellroute_metrics* handle) noexcept {
+  if (handle == nullptr) [[unlikely]]
+    return CELLROUTE_E_NULL;
+  return handle->tag.is(Handle::kMetrics) ? CELLROUTE_OK : CELLROUTE_E_WRONG_HANDLE;
 }
 // A router serves in the process that created it alone.
 inline std::int32_t check(const cellroute_router* handle) noexcept {

@@ -1,6 +1,7 @@
 // The path of a request. Nothing here allocates, locks, throws or calls the system.
 #include "columns.hpp"
 #include "handles.hpp"
+#include "outcomes.hpp"
 #include "requests.hpp"
 
 namespace cellroute::capi {
@@ -144,12 +145,6 @@ std::int32_t decide_keys(cellroute_router* router, const cellroute_keys* keys, s
   };
   decide_each<kReserve>(router, keys->count, next, take, now);
   return CELLROUTE_OK;
-}
-
-std::int32_t check_outcome(const cellroute_outcome& outcome) noexcept {
-  const bool ok =
-      outcome.end <= CELLROUTE_CLIENT_ABORT && outcome.http_status <= 999 && outcome.slow <= 1;
-  return ok ? CELLROUTE_OK : CELLROUTE_E_INVALID_ARGUMENT;
 }
 
 }  // namespace

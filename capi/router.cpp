@@ -7,22 +7,11 @@
 #include "entry.hpp"
 #include "handles.hpp"
 #include "publishing.hpp"
+#include "router_geometry.hpp"
 #include "topology.hpp"
 
 namespace cellroute::capi {
 namespace {
-
-GuardGeometry geometry_of(const cellroute_router_options& options) noexcept {
-  GuardGeometry geometry;
-  if (options.cells != 0) geometry.cells = options.cells;
-  if (options.lanes != 0) geometry.lanes = options.lanes;
-  if (options.limiter_entries == CELLROUTE_NO_LIMITER) {
-    geometry.limiter_entries = 0;
-  } else if (options.limiter_entries != 0) {
-    geometry.limiter_entries = options.limiter_entries;
-  }
-  return geometry;
-}
 
 std::int32_t create(const cellroute_router_options& options, cellroute_router** router,
                     cellroute_error* error) {
@@ -61,7 +50,9 @@ std::int32_t publish(cellroute_router& router,
   }
   const Error failed =
       router.router->publish(compiled, mappings.base, mappings.records, gate_of(options));
-  return failed.ok() ? CELLROUTE_OK : fail(error, failed);
+  if (!failed.ok()) return fail(error, failed);
+  router.fresh.store(options.now_ns, std::memory_order_relaxed);
+  return CELLROUTE_OK;
 }
 
 std::int32_t refresh(cellroute_router& router, cellroute_view path,
@@ -72,6 +63,7 @@ std::int32_t refresh(cellroute_router& router, cellroute_view path,
   const auto serving = router.router->snapshot();
   if (serving && loaded->generation == serving->generation() &&
       same(*loaded, serving->compiled())) {
+    router.fresh.store(options.now_ns, std::memory_order_relaxed);
     return CELLROUTE_UNCHANGED;
   }
   auto compiled = compile(std::move(*loaded), compile_options(load));
@@ -162,6 +154,15 @@ int32_t cellroute_router_refresh(cellroute_router* router, cellroute_view path,
     if (code != CELLROUTE_OK) return capi::fail(error, code);
     return capi::refresh(*router, path, *load, *options, error);
   });
+}
+
+int32_t cellroute_router_generation(cellroute_router* router, uint64_t* generation) {
+  if (const std::int32_t code = capi::check(router); code != CELLROUTE_OK) return code;
+  if (generation == nullptr) return CELLROUTE_E_NULL;
+  const std::shared_ptr<const cellroute::Snapshot> serving = router->router->snapshot();
+  if (!serving) return CELLROUTE_E_NO_SNAPSHOT;
+  *generation = serving->generation();
+  return CELLROUTE_OK;
 }
 
 int32_t cellroute_mark_health(cellroute_router* router, uint32_t cell, uint32_t healthy) {

@@ -22,7 +22,8 @@ static ngx_int_t check_topology(ngx_conf_t* cf, cr_main_conf_t* conf) {
       CELLROUTE_OK) {
     return refuse(cf, &conf->topology, error.text);
   }
-  conf->addresses = cr_addresses_create(conf->checked, cf->log);
+  /* The log outlives the configuration before, as the addresses do. */
+  conf->addresses = cr_addresses_create(conf->checked, &cf->cycle->new_log);
   return conf->addresses != NULL ? NGX_OK : NGX_ERROR;
 }
 

@@ -89,23 +89,42 @@ char* cr_mappings_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* data) {
   return NGX_CONF_OK;
 }
 
-static ngx_http_complex_value_t* compile(ngx_conf_t* cf, ngx_str_t text) {
+/* The name of the variable that `text` is, and nothing else; empty: it is more, or none. */
+static ngx_str_t variable_of(const ngx_str_t* text) {
+  ngx_str_t name = ngx_null_string;
+  if (text->len < 2 || text->data[0] != '$') return name;
+  for (size_t i = 1; i < text->len; ++i) {
+    const u_char c = ngx_tolower(text->data[i]);
+    if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_') return name;
+  }
+  name.data = text->data + 1;
+  name.len = text->len - 1;
+  return name;
+}
+
+static char* compile(ngx_conf_t* cf, ngx_str_t text, cr_value_t* value) {
   ngx_http_compile_complex_value_t compiler;
-  ngx_http_complex_value_t* value = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-  if (value == NULL) return NULL;
+  ngx_str_t name = variable_of(&text);
+  value->given = 1;
+  if (name.len != 0 && (name.data[0] > '9' || name.data[0] < '0')) {
+    const ngx_int_t index = ngx_http_get_variable_index(cf, &name);
+    value->variable = (ngx_uint_t)index;
+    return index != NGX_ERROR ? NGX_CONF_OK : NGX_CONF_ERROR;
+  }
+  value->text = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+  if (value->text == NULL) return NGX_CONF_ERROR;
   ngx_memzero(&compiler, sizeof compiler);
   compiler.cf = cf;
   compiler.value = &text;
-  compiler.complex_value = value;
-  return ngx_http_compile_complex_value(&compiler) == NGX_OK ? value : NULL;
+  compiler.complex_value = value->text;
+  return ngx_http_compile_complex_value(&compiler) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 /* NULL: no parameter begins like that. */
-static ngx_http_complex_value_t** field_of(cr_rule_t* rule, const ngx_str_t* parameter,
-                                           size_t* prefix) {
+static cr_value_t* field_of(cr_rule_t* rule, const ngx_str_t* parameter, size_t* prefix) {
   const struct {
     const char* name;
-    ngx_http_complex_value_t** field;
+    cr_value_t* field;
   } fields[] = {{"key=", &rule->key},          {"tier=", &rule->tier},   {"region=", &rule->region},
                 {"plan=", &rule->plan},        {"flags=", &rule->flags}, {"risk=", &rule->risk},
                 {"resource=", &rule->resource}};
@@ -120,8 +139,8 @@ static ngx_http_complex_value_t** field_of(cr_rule_t* rule, const ngx_str_t* par
 
 static char* read_parameter(ngx_conf_t* cf, cr_rule_t* rule, const ngx_str_t* parameter) {
   size_t prefix = 0;
-  ngx_http_complex_value_t** field = field_of(rule, parameter, &prefix);
-  if (field == NULL || *field != NULL) {
+  cr_value_t* field = field_of(rule, parameter, &prefix);
+  if (field == NULL || field->given) {
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "parameter \"%V\" is none of key, tier, region, plan, flags, risk and "
                        "resource, or comes twice",
@@ -129,8 +148,7 @@ static char* read_parameter(ngx_conf_t* cf, cr_rule_t* rule, const ngx_str_t* pa
     return NGX_CONF_ERROR;
   }
   const ngx_str_t text = {parameter->len - prefix, parameter->data + prefix};
-  *field = compile(cf, text);
-  return *field != NULL ? NGX_CONF_OK : NGX_CONF_ERROR;
+  return compile(cf, text, field);
 }
 
 /* cellroute off | key=TEXT [tier=TEXT] [region=TEXT] [plan=TEXT] [flags=TEXT] [risk=TEXT]
@@ -149,8 +167,10 @@ char* cr_rule_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* data) {
   for (ngx_uint_t i = 1; i < cf->args->nelts; ++i) {
     if (read_parameter(cf, conf->rule, &value[i]) != NGX_CONF_OK) return NGX_CONF_ERROR;
   }
+  conf->rule->named = conf->rule->tier.given | conf->rule->region.given | conf->rule->plan.given |
+                      conf->rule->flags.given;
   ++main_conf->rules;
-  return conf->rule->key != NULL ? NGX_CONF_OK : "needs key=";
+  return conf->rule->key.given ? NGX_CONF_OK : "needs key=";
 }
 
 static ngx_conf_enum_t denied_modes[] = {{ngx_string("json"), CR_DENIED_JSON},

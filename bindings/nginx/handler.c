@@ -6,6 +6,8 @@ static void end_request(void* data) {
   cr_ctx_t* ctx = data;
   cr_report_rest(ctx);
   cr_view_release(ctx->view);
+  ctx->next = cr_worker.free;
+  cr_worker.free = ctx;
 }
 
 cr_ctx_t* cr_request_ctx(ngx_http_request_t* r) {
@@ -20,13 +22,19 @@ cr_ctx_t* cr_request_ctx(ngx_http_request_t* r) {
 }
 
 static cr_ctx_t* new_ctx(ngx_http_request_t* r, cr_rule_t* rule) {
-  ngx_pool_cleanup_t* cleanup = ngx_pool_cleanup_add(r->pool, sizeof(cr_ctx_t));
+  ngx_pool_cleanup_t* cleanup = ngx_pool_cleanup_add(r->pool, 0);
+  cr_ctx_t* ctx = cr_worker.free;
   if (cleanup == NULL) return NULL;
-  cr_ctx_t* ctx = cleanup->data;
+  if (ctx != NULL) {
+    cr_worker.free = ctx->next;
+  } else if ((ctx = ngx_alloc(sizeof(cr_ctx_t), ngx_cycle->log)) == NULL) {
+    return NULL;
+  }
   ngx_memzero(ctx, sizeof(cr_ctx_t));
   ctx->request = r;
   ctx->rule = rule;
   cleanup->handler = end_request;
+  cleanup->data = ctx;
   ngx_http_set_ctx(r, ctx, ngx_http_cellroute_module);
   return ctx;
 }

@@ -4,27 +4,38 @@
 
 typedef enum { kCellId, kRequestId, kCellEpoch, kTrustedCount } trusted_t;
 
-static ngx_str_t trusted_names[kTrustedCount] = {
-    ngx_string("X-Cell-ID"), ngx_string("X-Request-ID"), ngx_string("X-Cell-Epoch")};
-static ngx_str_t lowcase_names[kTrustedCount] = {
-    ngx_string("x-cell-id"), ngx_string("x-request-id"), ngx_string("x-cell-epoch")};
+#define CR_TRUSTED(name, lowcase) \
+  { .key = ngx_string(name), .lowcase_key = (u_char*)(lowcase) }
+
+/* As they are set. */
+static ngx_table_elt_t trusted_headers[kTrustedCount] = {
+    CR_TRUSTED("X-Cell-ID", "x-cell-id"), CR_TRUSTED("X-Request-ID", "x-request-id"),
+    CR_TRUSTED("X-Cell-Epoch", "x-cell-epoch")};
+
+void cr_hash_headers(void) {
+  for (ngx_uint_t i = 0; i < kTrustedCount; ++i) {
+    trusted_headers[i].hash =
+        ngx_hash_key(trusted_headers[i].lowcase_key, trusted_headers[i].key.len);
+  }
+}
 
 #define CR_MAX_REQUEST_ID 128
 
 /* Case does not count, nor do signs: CGI and its like make '_' of all of them. */
-static ngx_uint_t same_name(const ngx_str_t* name, const ngx_str_t* lowcase) {
-  if (name->len != lowcase->len) return 0;
+static ngx_uint_t same_name(const ngx_str_t* name, const ngx_table_elt_t* header) {
+  if (name->len != header->key.len) return 0;
   for (size_t i = 0; i < name->len; ++i) {
     const u_char c = ngx_tolower(name->data[i]);
     const ngx_uint_t sign = !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'));
-    if (c != lowcase->data[i] && !(sign && lowcase->data[i] == '-')) return 0;
+    if (c != header->lowcase_key[i] && !(sign && header->lowcase_key[i] == '-')) return 0;
   }
   return 1;
 }
 
-static trusted_t trusted(const ngx_str_t* name) {
+static inline trusted_t trusted(const ngx_str_t* name) {
   trusted_t i = 0;
-  while (i < kTrustedCount && !same_name(name, &lowcase_names[i])) ++i;
+  if ((name->data[0] | 0x20) != 'x') return kTrustedCount;
+  while (i < kTrustedCount && !same_name(name, &trusted_headers[i])) ++i;
   return i;
 }
 
@@ -45,80 +56,110 @@ static uint64_t mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-static ngx_int_t new_id(ngx_pool_t* pool, ngx_str_t* id) {
-  uint64_t words[2];
-  ++cr_worker.id_count;
-  words[0] = mix(cr_worker.id_seed[0] + cr_worker.id_count);
-  words[1] = mix(cr_worker.id_seed[1] ^ words[0]);
-  id->len = 2 * sizeof words;
-  id->data = ngx_pnalloc(pool, id->len);
-  if (id->data == NULL) return NGX_ERROR;
-  ngx_hex_dump(id->data, (u_char*)words, sizeof words);
-  return NGX_OK;
+/* The 32 bits as 8 digits, all at once: a digit a byte, then 39 more where it is above 9. */
+static void write_hex(u_char* to, uint32_t bits) {
+  uint64_t x = bits;
+  x = (x | x << 16) & 0x0000ffff0000ffff;
+  x = (x | x << 8) & 0x00ff00ff00ff00ff;
+  x = (x | x << 4) & 0x0f0f0f0f0f0f0f0f;
+  x += 0x3030303030303030 + ((x + 0x0606060606060606) >> 4 & 0x0101010101010101) * 39;
+  ngx_memcpy(to, &x, sizeof x);
 }
 
-static ngx_table_elt_t* push(ngx_list_t* headers, trusted_t name, const ngx_str_t* value) {
+static void new_id(cr_ctx_t* ctx) {
+  const uint64_t first = mix(cr_worker.id_seed[0] + ++cr_worker.id_count);
+  const uint64_t second = mix(cr_worker.id_seed[1] ^ first);
+  u_char* id = ctx->new_id;
+  write_hex(id, (uint32_t)first);
+  write_hex(id + 8, (uint32_t)(first >> 32));
+  write_hex(id + 16, (uint32_t)second);
+  write_hex(id + 24, (uint32_t)(second >> 32));
+  ctx->request_id.data = id;
+  ctx->request_id.len = sizeof ctx->new_id;
+}
+
+static ngx_table_elt_t* push(ngx_list_t* headers, trusted_t name) {
   ngx_table_elt_t* header = ngx_list_push(headers);
-  if (header == NULL) return NULL;
-  header->key = trusted_names[name];
-  header->lowcase_key = lowcase_names[name].data;
-  header->hash = ngx_hash_key(lowcase_names[name].data, lowcase_names[name].len);
-  header->value = *value;
+  if (header != NULL) *header = trusted_headers[name];
   return header;
 }
 
-/* A list of its own, since a subrequest's is its parent's. A request id that the client gave is
- * kept where it is the only one, and well-formed. */
-static ngx_int_t copy_untrusted(ngx_http_request_t* r, ngx_list_t* headers, ngx_str_t* id) {
-  ngx_uint_t ids = 0;
-  ngx_str_null(id);
+typedef struct {
+  ngx_uint_t all, trusted, ids;
+  ngx_str_t id; /* the last that was written as X-Request-ID */
+} seen_t;
+
+static seen_t look_through(const ngx_list_t* headers) {
+  seen_t seen;
+  ngx_memzero(&seen, sizeof seen);
+  for (const ngx_list_part_t* part = &headers->part; part; part = part->next) {
+    const ngx_table_elt_t* header = part->elts;
+    seen.all += part->nelts;
+    for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+      const trusted_t name = trusted(&header[i].key);
+      if (name == kTrustedCount) continue;
+      ++seen.trusted;
+      if (name != kRequestId ||
+          ngx_strncmp(header[i].lowcase_key, trusted_headers[name].lowcase_key,
+                      header[i].key.len) != 0) {
+        continue;
+      }
+      ++seen.ids;
+      seen.id = header[i].value;
+    }
+  }
+  return seen;
+}
+
+/* A list of its own, without those that are trusted. */
+static ngx_int_t copy_untrusted(ngx_http_request_t* r, ngx_uint_t all) {
+  ngx_list_t kept;
+  if (ngx_list_init(&kept, r->pool, all + kTrustedCount, sizeof(ngx_table_elt_t)) != NGX_OK) {
+    return NGX_ERROR;
+  }
   for (const ngx_list_part_t* part = &r->headers_in.headers.part; part; part = part->next) {
     const ngx_table_elt_t* header = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; ++i) {
-      const trusted_t name = trusted(&header[i].key);
-      if (name == kRequestId) {
-        ++ids;
-        *id = header[i].value;
-      }
-      if (name != kTrustedCount) continue;
-      ngx_table_elt_t* kept = ngx_list_push(headers);
-      if (kept == NULL) return NGX_ERROR;
-      *kept = header[i];
+      if (trusted(&header[i].key) != kTrustedCount) continue;
+      ngx_table_elt_t* place = ngx_list_push(&kept);
+      if (place == NULL) return NGX_ERROR;
+      *place = header[i];
     }
   }
-  return ids == 1 && well_formed(id) ? NGX_OK : new_id(r->pool, id);
+  r->headers_in.headers = kept;
+  r->headers_in.headers.last = &r->headers_in.headers.part; /* it has room for all */
+  return NGX_OK;
 }
 
-static ngx_uint_t count(const ngx_list_t* list) {
-  ngx_uint_t all = 0;
-  for (const ngx_list_part_t* part = &list->part; part; part = part->next) all += part->nelts;
-  return all;
-}
-
+/* A request id that the client gave is kept where it is the only one, and well-formed. A
+ * subrequest's list is its parent's, so it gets another. */
 ngx_int_t cr_set_headers(ngx_http_request_t* r, cr_ctx_t* ctx) {
-  ngx_list_t headers;
-  static const ngx_str_t none = ngx_null_string;
-  if (ngx_list_init(&headers, r->pool, count(&r->headers_in.headers) + kTrustedCount,
-                    sizeof(ngx_table_elt_t)) != NGX_OK ||
-      copy_untrusted(r, &headers, &ctx->request_id) != NGX_OK) {
+  ngx_list_t* headers = &r->headers_in.headers;
+  const seen_t seen = look_through(headers);
+  ctx->request_id = seen.id;
+  if (seen.ids != 1 || !well_formed(&seen.id)) new_id(ctx);
+  if ((seen.trusted != 0 || r != r->main) && copy_untrusted(r, seen.all) != NGX_OK) {
     return NGX_ERROR;
   }
-  ctx->cell_header = push(&headers, kCellId, &none);
-  ctx->epoch_header = push(&headers, kCellEpoch, &none);
-  if (ctx->cell_header == NULL || ctx->epoch_header == NULL ||
-      push(&headers, kRequestId, &ctx->request_id) == NULL) {
+  ngx_table_elt_t* request_id = push(headers, kRequestId);
+  ctx->cell_header = push(headers, kCellId);
+  ctx->epoch_header = push(headers, kCellEpoch);
+  if (request_id == NULL || ctx->cell_header == NULL || ctx->epoch_header == NULL) {
     return NGX_ERROR;
   }
-  r->headers_in.headers = headers;
-  if (headers.last == &headers.part) r->headers_in.headers.last = &r->headers_in.headers.part;
+  request_id->value = ctx->request_id;
   return NGX_OK;
 }
 
 ngx_int_t cr_tell_cell(ngx_http_request_t* r, cr_ctx_t* ctx) {
+  static const ngx_str_t placed = ngx_string("0");
   const cr_cell_t* cell = cr_view_cell(ctx->view, ctx->decision.cell);
-  u_char* epoch = ngx_pnalloc(r->pool, NGX_INT64_LEN);
-  if (cell == NULL || epoch == NULL) return NGX_ERROR;
+  if (cell == NULL) return NGX_ERROR;
   ctx->cell_header->value = cell->id;
+  ctx->epoch_header->value = placed;
+  if (ctx->decision.epoch == 0) return NGX_OK;
+  u_char* epoch = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+  if (epoch == NULL) return NGX_ERROR;
   ctx->epoch_header->value.data = epoch;
   ctx->epoch_header->value.len = (size_t)(ngx_sprintf(epoch, "%uL", ctx->decision.epoch) - epoch);
   return NGX_OK;

@@ -51,6 +51,7 @@ typedef struct {
 } cr_zone_t;
 
 typedef struct cr_addresses_s cr_addresses_t;
+typedef struct cr_ctx_s cr_ctx_t;
 
 struct cr_main_conf_s {
   ngx_shm_zone_t* zone;
@@ -72,16 +73,19 @@ typedef struct {
   cellroute_profile profile;
 } cr_profile_t;
 
-/* A `cellroute` directive; locations that inherit it share it. NULL: not given. */
+/* Text with variables, as one variable alone where it is no more than that. */
 typedef struct {
-  ngx_http_complex_value_t* key;
-  ngx_http_complex_value_t* tier;
-  ngx_http_complex_value_t* region;
-  ngx_http_complex_value_t* plan;
-  ngx_http_complex_value_t* flags;
-  ngx_http_complex_value_t* risk;
-  ngx_http_complex_value_t* resource;
-  cr_profile_t* profiles; /* CR_PROFILES, by hash of their names; each worker's own */
+  ngx_http_complex_value_t* text; /* NULL: not given, or a variable alone */
+  ngx_uint_t variable;            /* its index */
+  unsigned given : 1;
+} cr_value_t;
+
+/* A `cellroute` directive; locations that inherit it share it. */
+typedef struct {
+  cr_value_t key, tier, region, plan, flags, risk, resource;
+  ngx_uint_t named;           /* whether any of tier, region, plan and flags is given */
+  cellroute_profile nameless; /* where no name is given */
+  cr_profile_t* profiles;     /* CR_PROFILES, by hash of their names; each worker's own */
 } cr_rule_t;
 
 #define CR_DENIED_JSON 0
@@ -160,6 +164,7 @@ typedef struct {
   const cellroute_topology* topology; /* what serves; NULL: nothing does */
   cellroute_topology* refreshed;      /* the same where it is not the configuration's */
   cr_view_t* view;
+  cr_ctx_t* free;
   cr_addresses_t* incoming; /* of a topology that is about to serve */
   uint32_t cells;
   uint32_t lane;
@@ -181,7 +186,9 @@ int64_t cr_now(void);
 
 /* ---- Requests ---- */
 
-typedef struct {
+/* Kept for the next request when one ends: a request's own pool would take another block for it. */
+struct cr_ctx_s {
+  cr_ctx_t* next; /* that is free */
   ngx_http_request_t* request;
   cr_rule_t* rule;
   cr_view_t* view; /* held */
@@ -192,13 +199,14 @@ typedef struct {
   double risk;
   cellroute_profile profile;
   ngx_str_t request_id;
+  u_char new_id[32]; /* where the client gave none */
   ngx_table_elt_t* cell_header;
   ngx_table_elt_t* epoch_header;
   uint32_t tried[CR_MAX_TRIED];
   uint32_t tried_count;
   unsigned reported : 1;  /* the ticket is spent */
   unsigned connected : 1; /* it was used for a try */
-} cr_ctx_t;
+};
 
 /* The decision of a request, found again after internal redirects; NULL: none was made. */
 cr_ctx_t* cr_request_ctx(ngx_http_request_t* r);
@@ -212,6 +220,7 @@ void cr_route(cr_ctx_t* ctx);
 /* Whether a cell would take the request that has not tried it yet. Reserves nothing. */
 ngx_uint_t cr_elsewhere(cr_ctx_t* ctx);
 
+void cr_hash_headers(void);
 ngx_int_t cr_set_headers(ngx_http_request_t* r, cr_ctx_t* ctx);
 ngx_int_t cr_tell_cell(ngx_http_request_t* r, cr_ctx_t* ctx);
 ngx_int_t cr_deny(ngx_http_request_t* r, cr_ctx_t* ctx, ngx_uint_t how);

@@ -2,11 +2,6 @@
  * and whether anything is, the library says. */
 #include "module.h"
 
-typedef struct {
-  ngx_http_request_t* request;
-  cr_ctx_t* ctx;
-} peer_t;
-
 #if (NGX_HTTP_SSL)
 static ngx_int_t set_session(ngx_peer_connection_t* pc, void* data) { return NGX_OK; }
 static void save_session(ngx_peer_connection_t* pc, void* data) {}
@@ -43,21 +38,31 @@ static ngx_int_t choose_again(ngx_http_request_t* r, cr_ctx_t* ctx) {
   return readdress(r, ctx);
 }
 
+/* nginx asks, before it throws an answer of the cell's away, whether another try is left. */
+static ngx_uint_t tries_of(const ngx_http_upstream_t* u, cr_ctx_t* ctx) {
+  if ((u->conf->next_upstream & NGX_HTTP_UPSTREAM_FT_STATUS) == 0) return CR_MAX_TRIES;
+  if (ctx->tried_count == CR_MAX_TRIED) return 1;
+  ctx->tried[ctx->tried_count++] = ctx->decision.cell;
+  const ngx_uint_t elsewhere = cr_elsewhere(ctx);
+  --ctx->tried_count;
+  return elsewhere ? CR_MAX_TRIES : 1;
+}
+
 static ngx_int_t get_peer(ngx_peer_connection_t* pc, void* data) {
-  peer_t* peer = data;
-  cr_ctx_t* ctx = peer->ctx;
+  cr_ctx_t* ctx = data;
   pc->cached = 0;
   pc->connection = NULL;
   if (ctx->reported) {
-    const ngx_int_t rc = choose_again(peer->request, ctx);
+    const ngx_int_t rc = choose_again(ctx->request, ctx);
     if (rc == NGX_DECLINED) {
       pc->tries = 0;
       return NGX_BUSY;
     }
     if (rc != NGX_OK) return NGX_ERROR;
+    pc->tries = ngx_min(pc->tries, tries_of(ctx->request->upstream, ctx));
   }
   cr_address_t* address = address_of(ctx);
-  if (address == NULL || (address->tls && !peer->request->upstream->ssl)) {
+  if (address == NULL || (address->tls && !ctx->request->upstream->ssl)) {
     ngx_log_error(NGX_LOG_ERR, pc->log, 0,
                   address == NULL ? "cellroute: the cell has no endpoint with an address"
                                   : "cellroute: the cell's endpoint is https, proxy_pass is not");
@@ -73,41 +78,27 @@ static ngx_int_t get_peer(ngx_peer_connection_t* pc, void* data) {
 }
 
 static void free_peer(ngx_peer_connection_t* pc, void* data, ngx_uint_t state) {
-  peer_t* peer = data;
-  cr_ctx_t* ctx = peer->ctx;
+  cr_ctx_t* ctx = data;
   if (pc->tries > 0) --pc->tries;
   /* An old connection that the cell had closed: nginx gives the try back, and the same cell gets it
    * on a new one. */
-  if (!cr_report_try(peer->request, ctx, pc, state)) return;
+  if (!cr_report_try(ctx->request, ctx, pc, state)) return;
   if ((state & (NGX_PEER_FAILED | NGX_PEER_NEXT)) == 0) return;
   if (ctx->tried_count < CR_MAX_TRIED) ctx->tried[ctx->tried_count++] = ctx->decision.cell;
   /* So that what went wrong is answered, where there is nobody else to ask. */
   if (pc->tries > 0 && !cr_elsewhere(ctx)) pc->tries = 0;
 }
 
-/* nginx asks, before it throws an answer of the cell's away, whether another try is left. */
-static ngx_uint_t tries_of(const ngx_http_upstream_t* u, cr_ctx_t* ctx) {
-  if ((u->conf->next_upstream & NGX_HTTP_UPSTREAM_FT_STATUS) == 0) return CR_MAX_TRIES;
-  if (ctx->tried_count == CR_MAX_TRIED) return 1;
-  ctx->tried[ctx->tried_count++] = ctx->decision.cell;
-  const ngx_uint_t elsewhere = cr_elsewhere(ctx);
-  --ctx->tried_count;
-  return elsewhere ? CR_MAX_TRIES : 1;
-}
-
 static ngx_int_t init_peer(ngx_http_request_t* r, ngx_http_upstream_srv_conf_t* us) {
   cr_ctx_t* ctx = cr_request_ctx(r);
-  peer_t* peer = ngx_palloc(r->pool, sizeof(peer_t));
-  if (ctx == NULL || peer == NULL) {
+  if (ctx == NULL) {
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "cellroute: upstream \"%V\" is asked for by a location without \"cellroute\"",
                   &us->host);
     return NGX_ERROR;
   }
-  peer->request = r;
-  peer->ctx = ctx;
   ngx_peer_connection_t* pc = &r->upstream->peer;
-  pc->data = peer;
+  pc->data = ctx;
   pc->get = get_peer;
   pc->free = free_peer;
   pc->tries = tries_of(r->upstream, ctx);

@@ -63,6 +63,21 @@ static ngx_uint_t mappings_changed(void) {
   return 0;
 }
 
+/* Of the generation that serves: it is the same, or the library says what is wrong with it. */
+static ngx_uint_t serves(const cellroute_topology* loaded) {
+  cellroute_error error = {.struct_size = sizeof error};
+  uint64_t generation = 0, serving = 0;
+  if (cr_worker.topology == NULL) return 0;
+  cellroute_topology_generation(loaded, &generation);
+  cellroute_topology_generation(cr_worker.topology, &serving);
+  if (generation != serving) return 0;
+  const cellroute_view path = cr_view_of(&cr_worker.conf->topology);
+  if (cellroute_router_refresh(cr_worker.router, path, NULL, NULL, &error) < 0) {
+    note("topology", &error);
+  }
+  return 1;
+}
+
 static cellroute_topology* load(void) {
   cellroute_error error = {.struct_size = sizeof error};
   cellroute_topology* loaded = NULL;
@@ -70,6 +85,9 @@ static cellroute_topology* load(void) {
   if (!changed((const char*)path->data, &look.topology)) return NULL;
   if (cellroute_topology_load_file(cr_view_of(path), NULL, &loaded, &error) != CELLROUTE_OK) {
     note("topology", &error);
+  } else if (serves(loaded)) {
+    cellroute_topology_destroy(loaded);
+    loaded = NULL;
   }
   return loaded;
 }

@@ -42,9 +42,15 @@ ngx_uint_t cr_http_status(uint32_t status) {
   return known ? http_statuses[status] : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-static ngx_int_t evaluate(ngx_http_request_t* r, ngx_http_complex_value_t* value, ngx_str_t* text) {
+static ngx_int_t evaluate(ngx_http_request_t* r, const cr_value_t* value, ngx_str_t* text) {
   ngx_str_null(text);
-  return value == NULL ? NGX_OK : ngx_http_complex_value(r, value, text);
+  if (!value->given) return NGX_OK;
+  if (value->text != NULL) return ngx_http_complex_value(r, value->text, text);
+  const ngx_http_variable_value_t* found = ngx_http_get_flushed_variable(r, value->variable);
+  if (found == NULL || found->not_found) return NGX_OK;
+  text->data = found->data;
+  text->len = found->len;
+  return NGX_OK;
 }
 
 /* No number is none of the library's either, and it says so. */
@@ -117,6 +123,13 @@ static size_t write_names(const names_t* names, u_char* buffer, size_t room) {
 static ngx_uint_t find_profile(cr_rule_t* rule, const names_t* names, ngx_uint_t anew,
                                cellroute_profile* profile, cellroute_decision* decision) {
   cr_profile_t made;
+  if (!rule->named) {
+    if (anew || rule->nameless.generation == 0) {
+      if (!resolve(names, &rule->nameless, decision)) return 0;
+    }
+    *profile = rule->nameless;
+    return 1;
+  }
   made.size = write_names(names, made.names, sizeof made.names);
   ngx_uint_t place = 0;
   for (size_t i = 0; i < made.size; ++i) place = ngx_hash(place, made.names[i]);
@@ -134,9 +147,9 @@ static ngx_uint_t find_profile(cr_rule_t* rule, const names_t* names, ngx_uint_t
 
 ngx_int_t cr_read_rule(ngx_http_request_t* r, cr_ctx_t* ctx) {
   ngx_str_t risk;
-  if (evaluate(r, ctx->rule->key, &ctx->key) != NGX_OK ||
-      evaluate(r, ctx->rule->resource, &ctx->resource) != NGX_OK ||
-      evaluate(r, ctx->rule->risk, &risk) != NGX_OK) {
+  if (evaluate(r, &ctx->rule->key, &ctx->key) != NGX_OK ||
+      evaluate(r, &ctx->rule->resource, &ctx->resource) != NGX_OK ||
+      evaluate(r, &ctx->rule->risk, &risk) != NGX_OK) {
     return NGX_ERROR;
   }
   ctx->risk = read_risk(&risk);
@@ -145,10 +158,11 @@ ngx_int_t cr_read_rule(ngx_http_request_t* r, cr_ctx_t* ctx) {
 
 static ngx_int_t read_names(const cr_ctx_t* ctx, names_t* names) {
   const cr_rule_t* rule = ctx->rule;
-  if (evaluate(ctx->request, rule->tier, &names->tier) != NGX_OK ||
-      evaluate(ctx->request, rule->region, &names->region) != NGX_OK ||
-      evaluate(ctx->request, rule->plan, &names->plan) != NGX_OK ||
-      evaluate(ctx->request, rule->flags, &names->flags) != NGX_OK) {
+  if (!rule->named) return NGX_OK;
+  if (evaluate(ctx->request, &rule->tier, &names->tier) != NGX_OK ||
+      evaluate(ctx->request, &rule->region, &names->region) != NGX_OK ||
+      evaluate(ctx->request, &rule->plan, &names->plan) != NGX_OK ||
+      evaluate(ctx->request, &rule->flags, &names->flags) != NGX_OK) {
     return NGX_ERROR;
   }
   return NGX_OK;
@@ -180,7 +194,7 @@ static void hold_view(cr_ctx_t* ctx) {
 
 /* Asks once more where the profile is of an earlier generation than the one that serves. */
 void cr_route(cr_ctx_t* ctx) {
-  names_t names;
+  names_t names = {ngx_null_string, ngx_null_string, ngx_null_string, ngx_null_string};
   cellroute_decision* decision = &ctx->decision;
   ngx_memzero(decision, sizeof *decision);
   decision->struct_size = sizeof *decision;

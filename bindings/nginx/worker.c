@@ -107,12 +107,18 @@ ngx_int_t cr_worker_start(ngx_cycle_t* cycle) {
     return NGX_ERROR;
   }
   cr_read_names();
+  cr_hash_headers();
   start_router(cycle, conf);
   return cr_worker.router == NULL ? NGX_OK : cr_refresh_start(cycle);
 }
 
 /* nginx has ended the threads of its pools before. */
 void cr_worker_stop(ngx_cycle_t* cycle) {
+  while (cr_worker.free != NULL) {
+    cr_ctx_t* next = cr_worker.free->next;
+    ngx_free(cr_worker.free);
+    cr_worker.free = next;
+  }
   cr_view_release(cr_worker.view);
   cr_addresses_destroy(cr_worker.incoming);
   cellroute_router_destroy(cr_worker.router);

@@ -51,6 +51,15 @@ enum class Reason : std::uint16_t {
   kResourceTooLong = 113,
   kMalformedInput = 114,
   kMappingStale = 115,
+  // INVALID_ARGUMENT, of tenant.hpp
+  kTenantMissing = 116,
+  kTenantMalformed = 117,
+  kTenantSourcesDisagree = 118,
+  kHostMalformed = 119,
+  kHostAmbiguous = 120,
+  kPathMalformed = 121,
+  kHeaderAmbiguous = 122,
+  kAddressMalformed = 123,
 
   // COMPLIANCE
   kMappedCellBreaksFlags = 200,
@@ -87,6 +96,9 @@ enum class Reason : std::uint16_t {
   // MIGRATING
   kFreezing = 700,
   kFrozen = 701,
+
+  // UNAUTHENTICATED
+  kClaimMissing = 800,
 };
 
 inline constexpr std::uint32_t kNoCellNumber = 0xffff'ffff;
@@ -172,6 +184,19 @@ inline constexpr ReasonText kReasons[] = {
     {Reason::kResourceTooLong, "RESOURCE_TOO_LONG", "a resource has at most 256 bytes"},
     {Reason::kMalformedInput, "MALFORMED_INPUT", "the line is not a request"},
     {Reason::kMappingStale, "MAPPING_STALE", "the mapping was resolved for another generation"},
+    {Reason::kTenantMissing, "TENANT_MISSING", "nothing in the request names a tenant"},
+    {Reason::kTenantMalformed, "TENANT_MALFORMED",
+     "the tenant's name has a character that the topology does not allow"},
+    {Reason::kTenantSourcesDisagree, "TENANT_SOURCES_DISAGREE",
+     "the request names more than one tenant"},
+    {Reason::kHostMalformed, "HOST_MALFORMED", "the host is neither a DNS name nor an address"},
+    {Reason::kHostAmbiguous, "HOST_AMBIGUOUS", "the request has more than one host"},
+    {Reason::kPathMalformed, "PATH_MALFORMED",
+     "the path is none, or others may read it as another path"},
+    {Reason::kHeaderAmbiguous, "HEADER_AMBIGUOUS",
+     "a header's name is one that others may read as the tenant's header"},
+    {Reason::kAddressMalformed, "ADDRESS_MALFORMED",
+     "a trusted proxy forwarded for something that is no address"},
     {Reason::kMappedCellBreaksFlags, "MAPPED_CELL_BREAKS_FLAGS",
      "the mapped cell lacks what a flag demands"},
     {Reason::kMappedCellBreaksRisk, "MAPPED_CELL_BREAKS_RISK",
@@ -203,6 +228,8 @@ inline constexpr ReasonText kReasons[] = {
     {Reason::kNoSnapshot, "NO_SNAPSHOT", "no topology has been published"},
     {Reason::kFreezing, "FREEZING", "the key is being moved to another cell"},
     {Reason::kFrozen, "FROZEN", "the key is being moved to another cell"},
+    {Reason::kClaimMissing, "CLAIM_MISSING",
+     "the topology asks for a claim of a verified token, and there is none"},
 };
 
 constexpr const ReasonText& text_of(Reason reason) noexcept {

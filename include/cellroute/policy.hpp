@@ -24,6 +24,7 @@
 #include "cellroute/requirement.hpp"
 #include "cellroute/status.hpp"
 #include "cellroute/strategy/picker.hpp"
+#include "cellroute/tenant/rules.hpp"
 #include "cellroute/topology.hpp"
 #include "cellroute/topology_check.hpp"
 
@@ -63,6 +64,11 @@ class CompiledTopology {
   const NameIndex& tier_names() const noexcept { return tier_names_; }  // aliases included
   const NameIndex& region_names() const noexcept { return region_names_; }
   const NameIndex& flag_names() const noexcept { return flag_names_; }
+
+  // Whose an HTTP request is; null where the topology does not say.
+  const tenant::Rules* tenant_rules() const noexcept {
+    return tenant_rules_ ? &*tenant_rules_ : nullptr;
+  }
 
   const Requirements& requirements() const noexcept { return requirements_; }
   std::size_t class_count() const noexcept { return pool_of_class_.size(); }
@@ -110,6 +116,7 @@ class CompiledTopology {
   std::size_t region_count_ = 1;
   std::vector<CellFacts> facts_;
   NameIndex cell_ids_, tier_names_, region_names_, flag_names_;
+  std::optional<tenant::Rules> tenant_rules_;
   Requirements requirements_;
   std::vector<PoolIndex> pool_of_class_;
   std::vector<Pool> pools_;
@@ -346,6 +353,7 @@ inline Result<std::shared_ptr<const CompiledTopology>> compile(Topology topology
   std::shared_ptr<CompiledTopology> compiled(new CompiledTopology);
   compiled->topology_ = std::move(topology);
   compiled->requirements_ = Requirements(compiled->topology_);
+  if (const auto& tenant = compiled->topology_.tenant) compiled->tenant_rules_.emplace(*tenant);
   compiled->index_names();
   compiled->index_cells();
   if (Error error = compiled->make_classes(); !error.ok()) return error;

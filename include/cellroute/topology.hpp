@@ -27,6 +27,11 @@ inline constexpr std::size_t kMaxTiers = 256;
 inline constexpr std::size_t kMaxRegions = 256;
 inline constexpr std::size_t kMaxNames = 64;  // of certifications, and of encryption levels
 inline constexpr std::size_t kMaxReplicas = 8;
+inline constexpr std::size_t kMaxTenantSources = 16;
+inline constexpr std::size_t kMaxTenantHosts = 65'536;   // of a source
+inline constexpr std::size_t kMaxTenantDomains = 1'024;  // of a source, and as many reserved labels
+inline constexpr std::size_t kMaxTrustedHeaders = 64;
+inline constexpr std::size_t kMaxTrustedProxies = 1'024;
 
 enum class CellState : std::uint8_t { kActive, kDraining, kOffline };
 enum class Health : std::uint8_t { kHealthy, kUnhealthy };
@@ -37,6 +42,17 @@ enum class RiskMode : std::uint8_t { kPrefer, kRequire };
 enum class LimitPer : std::uint8_t { kKey, kKeyAndResource, kCell };
 enum class LimitKind : std::uint8_t { kBucket, kWindow };
 enum class OnExceed : std::uint8_t { kRefuse, kCount };
+enum class TenantSourceKind : std::uint8_t {
+  kHosts,
+  kSubdomain,
+  kPath,
+  kHeader,
+  kQuery,
+  kCookie,
+  kClaim
+};
+enum class TenantCase : std::uint8_t { kKeep, kLower };
+enum class OnDisagreement : std::uint8_t { kRefuse, kFirst };
 
 // When a cell's breaker opens and how it closes again. A trigger that is 0 is off; with all three
 // off the breaker never opens. Windows slide in tenths; half-open admits at most `probes` at once.
@@ -195,6 +211,33 @@ struct Policy {
   friend bool operator==(const Policy&, const Policy&) = default;
 };
 
+// A place in an HTTP request that names its tenant.
+struct TenantSource {
+  TenantSourceKind kind = TenantSourceKind::kHosts;
+  // kPath: the pattern, `/tenant/{tenant}`; kHeader, kQuery, kCookie, kClaim: the field's name.
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> hosts;  // kHosts: a host, and whose it is
+  std::vector<std::string> domains;   // kSubdomain: whose sub-domains are tenants
+  std::vector<std::string> reserved;  // kSubdomain: labels that are none, such as www
+  bool version_prefix = false;        // kPath: a path may begin with v1 or its like
+  TenantCase letters = TenantCase::kKeep;
+  bool required = false;  // a request without it is refused
+
+  friend bool operator==(const TenantSource&, const TenantSource&) = default;
+};
+
+// How hosts find the key of an HTTP request (tenant.hpp).
+struct TenantPolicy {
+  std::vector<TenantSource> sources;  // in order
+  OnDisagreement on_disagreement = OnDisagreement::kRefuse;
+  std::string
+      characters;  // that a tenant's name has (tenant/characters.hpp); empty: the usual ones
+  std::vector<std::string> trusted_headers;  // that cells believe: from hosts alone
+  std::vector<std::string> trusted_proxies;  // addresses and blocks whose X-Forwarded-For counts
+
+  friend bool operator==(const TenantPolicy&, const TenantPolicy&) = default;
+};
+
 struct Topology {
   std::uint64_t generation = 0;  // at least 1; only grows
   std::uint64_t hash_seed = 0;   // a deployment secret; never changes once keys are placed
@@ -204,6 +247,7 @@ struct Topology {
   std::vector<std::string> encryption_levels;  // weakest first
   std::vector<Cell> cells;
   Policy policy;
+  std::optional<TenantPolicy> tenant;
 
   friend bool operator==(const Topology&, const Topology&) = default;
 };

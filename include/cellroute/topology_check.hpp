@@ -2,8 +2,8 @@
 //
 // compile() refuses what breaks one; src/topology adds the line of the file. The rules stand in
 // check/: names.hpp (what names are made of), endpoint.hpp, cells.hpp (tiers and cells),
-// thresholds.hpp (times, breakers, limits), policy.hpp. Whether every class has a cell is another
-// question, which `verify` answers.
+// thresholds.hpp (times, breakers, limits), policy.hpp, tenant.hpp. Whether every class has a cell
+// is another question, which `verify` answers.
 #pragma once
 
 #include <vector>
@@ -12,6 +12,7 @@
 #include "cellroute/check/names.hpp"
 #include "cellroute/check/policy.hpp"
 #include "cellroute/check/problems.hpp"
+#include "cellroute/check/tenant.hpp"
 #include "cellroute/topology.hpp"
 
 namespace cellroute {
@@ -35,6 +36,7 @@ inline std::vector<Problem> check_topology(const Topology& topology) {
                          problems);
   check::check_cells(topology, names, problems);
   check::check_policy(topology, names, problems);
+  if (topology.tenant) check::check_tenant(*topology.tenant, problems);
   return problems.take();
 }
 

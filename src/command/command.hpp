@@ -36,6 +36,7 @@ void add_validate(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_route(CLI::App& app, Context& context);
 void add_explain(CLI::App& app, Context& context);
+void add_tenant(CLI::App& app, Context& context);
 void add_assign(CLI::App& app, Context& context);
 void add_mapping(CLI::App& app, Context& context);
 void add_snapshot(CLI::App& app, Context& context);

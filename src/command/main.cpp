@@ -23,6 +23,7 @@ int run(int argc, char** argv) {
   command::add_verify(app, context);
   command::add_route(app, context);
   command::add_explain(app, context);
+  command::add_tenant(app, context);
   command::add_assign(app, context);
   command::add_mapping(app, context);
   command::add_snapshot(app, context);

@@ -28,6 +28,8 @@ CELLROUTE_COUNTERPART(RiskMode, kRequire, v1::Risk::Mode, v1::Risk::REQUIRE);
 CELLROUTE_COUNTERPART(LimitPer, kCell, v1::Limit::Per, v1::Limit::CELL);
 CELLROUTE_COUNTERPART(LimitKind, kWindow, v1::Limit::Kind, v1::Limit::WINDOW);
 CELLROUTE_COUNTERPART(OnExceed, kCount, v1::Limit::OnExceed, v1::Limit::COUNT);
+CELLROUTE_COUNTERPART(TenantCase, kLower, v1::TenantSource::Case, v1::TenantSource::LOWER);
+CELLROUTE_COUNTERPART(OnDisagreement, kFirst, v1::Tenant::Disagreement, v1::Tenant::FIRST);
 #undef CELLROUTE_COUNTERPART
 
 // Nothing for a number that this release has no name for (proto3's enums are open).

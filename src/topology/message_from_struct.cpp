@@ -165,6 +165,36 @@ void set_policy(const Policy& from, v1::Policy& to) {
   if (from.limiter_entries != plain.limiter_entries) to.set_limiter_entries(from.limiter_entries);
 }
 
+void set_tenant_source(const TenantSource& from, v1::TenantSource& to) {
+  switch (from.kind) {
+    case TenantSourceKind::kHosts: set_map(from.hosts, *to.mutable_hosts()); break;
+    case TenantSourceKind::kSubdomain:
+      set_list(from.domains, *to.mutable_subdomain()->mutable_domains());
+      set_list(from.reserved, *to.mutable_subdomain()->mutable_reserved());
+      break;
+    case TenantSourceKind::kPath: to.set_path(from.name); break;
+    case TenantSourceKind::kHeader: to.set_header(from.name); break;
+    case TenantSourceKind::kQuery: to.set_query(from.name); break;
+    case TenantSourceKind::kCookie: to.set_cookie(from.name); break;
+    case TenantSourceKind::kClaim: to.set_claim(from.name); break;
+  }
+  const TenantSource plain;
+  if (from.version_prefix) to.set_version_prefix(true);
+  if (from.letters != plain.letters) to.set_case_(enum_to_schema(from.letters));
+  if (from.required) to.set_required(true);
+}
+
+void set_tenant(const TenantPolicy& from, v1::Tenant& to) {
+  const TenantPolicy plain;
+  for (const TenantSource& source : from.sources) set_tenant_source(source, *to.add_sources());
+  if (from.on_disagreement != plain.on_disagreement) {
+    to.set_on_disagreement(enum_to_schema(from.on_disagreement));
+  }
+  if (!from.characters.empty()) to.set_characters(from.characters);
+  set_list(from.trusted_headers, *to.mutable_trusted_headers());
+  set_list(from.trusted_proxies, *to.mutable_trusted_proxies());
+}
+
 }  // namespace
 
 v1::Topology message_from_struct(const Topology& topology) {
@@ -177,6 +207,7 @@ v1::Topology message_from_struct(const Topology& topology) {
   set_list(topology.encryption_levels, *message.mutable_encryption_levels());
   for (const Cell& cell : topology.cells) set_cell(cell, *message.add_cells());
   if (topology.policy != Policy()) set_policy(topology.policy, *message.mutable_policy());
+  if (topology.tenant) set_tenant(*topology.tenant, *message.mutable_tenant());
   return message;
 }
 

@@ -46,6 +46,7 @@ class Reader {
       t.cells.push_back(cell(m.cells(i), Path(root, "cells", static_cast<std::size_t>(i))));
     }
     if (m.has_policy()) t.policy = policy(m.policy(), Path(root, "policy"));
+    if (m.has_tenant()) t.tenant = tenant(m.tenant(), Path(root, "tenant"));
     return t;
   }
 
@@ -201,6 +202,48 @@ class Reader {
       l.overrides.push_back({o.key(), o.requests(), o.burst(), o.unlimited()});
     }
     return l;
+  }
+
+  TenantPolicy tenant(const v1::Tenant& m, const Path& path) {
+    TenantPolicy t;
+    for (int i = 0; i < m.sources_size(); ++i) {
+      const Path at(path, "sources", static_cast<std::size_t>(i));
+      t.sources.push_back(tenant_source(m.sources(i), at));
+    }
+    set_enum(t.on_disagreement, m.on_disagreement(), Path(path, "on_disagreement"));
+    t.characters = m.characters();
+    t.trusted_headers = list(m.trusted_headers());
+    t.trusted_proxies = list(m.trusted_proxies());
+    return t;
+  }
+
+  TenantSource tenant_source(const v1::TenantSource& m, const Path& path) {
+    TenantSource s;
+    int kinds = 0;
+    const auto choose = [&](bool given, TenantSourceKind kind, const std::string& name) {
+      if (!given) return;
+      ++kinds;
+      s.kind = kind;
+      s.name = name;
+    };
+    choose(m.hosts_size() > 0, TenantSourceKind::kHosts, "");
+    choose(m.has_subdomain(), TenantSourceKind::kSubdomain, "");
+    choose(m.has_path(), TenantSourceKind::kPath, m.path());
+    choose(m.has_header(), TenantSourceKind::kHeader, m.header());
+    choose(m.has_query(), TenantSourceKind::kQuery, m.query());
+    choose(m.has_cookie(), TenantSourceKind::kCookie, m.cookie());
+    choose(m.has_claim(), TenantSourceKind::kClaim, m.claim());
+    if (kinds != 1) {
+      problems_.add(path, std::string(kinds == 0 ? "names no place" : "names several places") +
+                              ": give one of hosts, subdomain, path, header, query, cookie, claim");
+    }
+    s.hosts = pairs(m.hosts());
+    s.domains = list(m.subdomain().domains());
+    s.reserved = list(m.subdomain().reserved());
+    s.version_prefix = m.version_prefix();
+    set_enum(s.letters, m.case_(), Path(path, "case"));
+    s.required = m.required();
+    return s;
   }
 
   template <class T>

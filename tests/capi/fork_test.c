@@ -10,6 +10,7 @@ typedef struct handles {
   cellroute_snapshot* snapshot;
   cellroute_store* store;
   cellroute_store* cached;
+  cellroute_metrics* metrics;
 } handles;
 
 static void in_the_child(void* argument) {
@@ -28,6 +29,8 @@ static void in_the_child(void* argument) {
   cellroute_outcome* outcome = NEW(cellroute_outcome);
   cellroute_count* count = NEW(cellroute_count);
   cellroute_cell_metrics* metrics = NEW(cellroute_cell_metrics);
+  cellroute_metrics* counts = NULL;
+  cellroute_readiness* readiness = NEW(cellroute_readiness);
   cellroute_keys* keys = NEW(cellroute_keys);
   cellroute_answers* answers = NEW(cellroute_answers);
   cellroute_cache_counts* cached_counts = NEW(cellroute_cache_counts);
@@ -52,6 +55,11 @@ static void in_the_child(void* argument) {
   CHECK_CODE(cellroute_mark_load(router, 0, 0), CELLROUTE_E_FORKED);
   CHECK_CODE(cellroute_router_count(router, 0, 0, count), CELLROUTE_E_FORKED);
   CHECK_CODE(cellroute_router_cell_metrics(router, 0, NOW, metrics), CELLROUTE_E_FORKED);
+  CHECK_CODE(cellroute_router_readiness(router, 0, NOW, readiness), CELLROUTE_E_FORKED);
+  CHECK_CODE(cellroute_metrics_create(router, NULL, 0, &counts, NULL), CELLROUTE_E_FORKED);
+  CHECK_CODE(cellroute_metrics_write(of->metrics, router, NULL, NOW, NULL, 0, &size, NULL),
+             CELLROUTE_E_FORKED);
+  CHECK_CODE(cellroute_metrics_observe(of->metrics, 0, decision, NULL, 0), CELLROUTE_OK);
   CHECK_CODE(cellroute_resolve(router, of->store, request->key, NOW, mapping, NULL),
              CELLROUTE_E_FORKED);
   CHECK_CODE(cellroute_assign(router, of->store, request, NULL, NOW, mapping, decision, NULL),
@@ -73,21 +81,23 @@ static void in_the_child(void* argument) {
              CELLROUTE_E_NOT_FOUND);
   CHECK_CODE(cellroute_profile_resolve(of->snapshot, NULL, &profile, NULL), CELLROUTE_OK);
   cellroute_router_destroy(router_of(of->topology));
+  cellroute_metrics_destroy(of->metrics);
   cellroute_snapshot_destroy(of->snapshot);
   cellroute_topology_destroy(of->topology);
-  free(cached_counts), free(record), free(answers), free(keys), free(metrics), free(count),
-      free(outcome);
+  free(readiness), free(cached_counts), free(record), free(answers), free(keys), free(metrics),
+      free(count), free(outcome);
   free(mapping), free(decision), free(request), free(sink);
 }
 
 static void parents_handles(void) {
-  handles of = {NULL, NULL, NULL, NULL, NULL};
+  handles of = {NULL, NULL, NULL, NULL, NULL, NULL};
   cellroute_request* request;
   cellroute_decision* decision = NEW(cellroute_decision);
   of.topology = topology_of(1, "");
   of.router = router_of(of.topology);
   request = request_of(of.router, "k");
   CHECK_CODE(cellroute_snapshot_hold(of.router, &of.snapshot, NULL), CELLROUTE_OK);
+  CHECK_CODE(cellroute_metrics_create(of.router, NULL, 0, &of.metrics, NULL), CELLROUTE_OK);
   CHECK_CODE(cellroute_store_open(view_of("memory:"), NULL, &of.store, NULL), CELLROUTE_OK);
   CHECK_CODE(cellroute_store_cached(of.store, NULL, &of.cached, NULL), CELLROUTE_OK);
   CHECK(in_child(in_the_child, &of) == 0);
@@ -97,6 +107,7 @@ static void parents_handles(void) {
   free(request);
   cellroute_store_destroy(of.cached);
   cellroute_store_destroy(of.store);
+  cellroute_metrics_destroy(of.metrics);
   cellroute_snapshot_destroy(of.snapshot);
   cellroute_router_destroy(of.router);
   cellroute_topology_destroy(of.topology);

@@ -5,12 +5,14 @@ static const struct {
   const char* name;
   void (*run)(void);
 } kTests[] = {
-    {"assign", assign_test}, {"basics", basics_test},
-    {"cache", cache_test},   {"custom_store", custom_store_test},
-    {"fork", fork_test},     {"keys", keys_test},
-    {"picker", picker_test}, {"route", route_test},
-    {"router", router_test}, {"snapshot", snapshot_test},
-    {"store", store_test},   {"topology", topology_test},
+    {"assign", assign_test},     {"basics", basics_test},
+    {"cache", cache_test},       {"custom_store", custom_store_test},
+    {"emf", emf_test},           {"fork", fork_test},
+    {"keys", keys_test},         {"metrics", metrics_test},
+    {"picker", picker_test},     {"readiness", readiness_test},
+    {"route", route_test},       {"router", router_test},
+    {"snapshot", snapshot_test}, {"store", store_test},
+    {"tenant", tenant_test},     {"topology", topology_test},
 };
 
 int main(int argc, char** argv) {

@@ -111,7 +111,7 @@ def test_an_answer_that_is_cut_counts_as_a_failure(room: Room) -> None:
 
 
 def test_a_slow_client_is_no_slow_cell(room: Room) -> None:
-    room.publish("breaker: {slow_call: 300ms, slow_rate: 0.1, minimum_calls: 1, open: 60s}", names=("a",))
+    room.publish("breaker: {slow_call: 0.3s, slow_rate: 0.1, minimum_calls: 1, open: 60s}", names=("a",))
     room.start(room.configure())
     for _ in range(2):
         with socket.create_connection(("127.0.0.1", room.port), LONG) as client:
@@ -147,19 +147,34 @@ def test_a_stateless_try_goes_on_to_other_cells_and_to_none_twice(room: Room) ->
     assert all(cell.counts().get("misled", 0) == 0 for name, cell in room.cells.items() if name != "a")
 
 
-def test_a_stateful_try_goes_nowhere_else_but_a_read_to_a_replica(room: Room) -> None:
-    topology = room.publish("breaker: {consecutive_failures: 100}")
-    room.start(room.configure(STATELESS))
+def test_a_stateful_try_goes_nowhere_else(room: Room) -> None:
+    home = homes(room.publish("breaker: {consecutive_failures: 100}"), ["k"])["k"]
+    room.start(room.configure(STATELESS, upstream=""))
     answer = room.ask("k", X_Behave="status=503", X_Count="one")
-    assert answer.status == 503 and answer.json["cell"] == homes(topology, ["k"])["k"]  # its own, not nginx's
+    assert answer.status == 503 and answer.json["cell"] == home  # the cell's own answer, not nginx's
     assert sorted(seen_by(room, "one").values()) == [0, 0, 1]
     assert room.ask("k", X_Behave="close", X_Count="two").status == 502
     assert sorted(seen_by(room, "two").values()) == [0, 0, 1]
-    cells = "\n".join(f"  - {{id: {name}, endpoint: '127.0.0.1:{cell.port}', state: {state}, replicas: [{replicas}]}}"
-                      for (name, cell), state, replicas in zip(room.cells.items(), ("ACTIVE", "OFFLINE", "DRAINING"),
-                                                               ("c", "", "")))
-    room.write(f"generation: 2\nhash_seed: 1\ncells:\n{cells}\npolicy: {{affinity: STATEFUL, unassigned: REJECT}}\n")
-    assert topology is not None
+
+
+def test_a_read_may_go_to_a_replica_and_a_write_may_not(room: Room) -> None:
+    room.write(f"""
+generation: 1
+hash_seed: 1
+tiers: [gold, silver]
+cells:
+  - {{id: a, tier: gold, endpoint: '127.0.0.1:{room.cells["a"].port}', replicas: [c]}}
+  - {{id: c, tier: silver, endpoint: '127.0.0.1:{room.cells["c"].port}'}}
+policy: {{affinity: STATEFUL, unassigned: PLACE, breaker: {{consecutive_failures: 100}}}}
+""")
+    room.start(room.configure("cellroute key=$http_x_key tier=gold; proxy_set_header V-Reason $cellroute_reason;"
+                              "proxy_next_upstream error non_idempotent; proxy_pass http://cells;"))
+    assert room.ask("k").json["cell"] == "a"
+    room.cells["a"].kill()
+    answer = room.ask("k")
+    assert answer.json["cell"] == "c" and answer.seen("X-Cell-ID") == ["c"]
+    assert room.ask("k", method="HEAD").status == 200
+    assert {room.ask("k", method=method).status for method in ("POST", "PUT", "DELETE", "OPTIONS")} == {502}
 
 
 def test_an_old_connection_that_the_cell_closed_is_tried_anew_on_the_same_cell(room: Room) -> None:

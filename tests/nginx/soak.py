@@ -22,7 +22,7 @@ import time
 
 from room import Room
 
-POLICY = ("breaker: {consecutive_failures: 3, open: 500ms, open_max: 1s, probes: 2}, in_flight: {per_cell: 100}, "
+POLICY = ("breaker: {consecutive_failures: 3, open: 0.5s, open_max: 1s, probes: 2}, in_flight: {per_cell: 100}, "
           "limits: [{per: KEY, kind: BUCKET, requests: 200, period: 1s}]")
 LOCATION = ("cellroute key=$http_x_key; proxy_read_timeout 300ms; proxy_next_upstream error timeout; "
             "proxy_set_header V-Cell $cellroute_cell; proxy_pass http://cells;")

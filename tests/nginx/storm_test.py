@@ -130,7 +130,7 @@ def test_a_worker_that_serves_many_generations_does_not_grow(room: Room) -> None
     serve(10)
     early = serve(10)
     late = serve(40)
-    assert late[0] <= early[0] * 1.02 + 256 and late[1] == early[1]
+    assert late[0] <= early[0] * 1.02 + 256 and late[1] <= early[1]
 
 
 def build_mappings(room: Room, version: int) -> dict[str, str]:

@@ -30,6 +30,7 @@ from .records import Page, Past, PinnedProfile, Record
 from .router import Router
 from .snapshot import Cell
 from .store import CacheCounts, CachedStore, Store
+from .tenant import Client, Tenant
 from .topology import Topology
 
 __version__: str = _lib.version_string().decode()
@@ -38,10 +39,10 @@ library_path: str = _lib.path
 
 __all__ = [
     "Assignment", "BrokenStoreError", "CacheCounts", "CachedStore", "Cell", "CellGuards",
-    "CellrouteError", "ConflictError", "CorruptError", "Decision", "Decisions", "ExhaustedError", "ForkedError", "InvalidArgumentError",
+    "CellrouteError", "Client", "ConflictError", "CorruptError", "Decision", "Decisions", "ExhaustedError", "ForkedError", "InvalidArgumentError",
     "Keys", "LibraryError", "Mapping", "MappingStore", "NO_CELL", "NoMemoryError", "NoSnapshotError",
     "NotFoundError", "Page", "Past", "PinnedProfile", "Profile", "REASONS", "Reason", "Record",
-    "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "Topology",
+    "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "Tenant", "Topology",
     "UnavailableError", "UnknownNameError", "UnsupportedError", "library_path", "memory_size",
     "pack_keys",
 ]

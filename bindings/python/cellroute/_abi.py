@@ -14,7 +14,8 @@ E_UNAVAILABLE, E_FORKED, E_BUFFER, E_UNKNOWN_NAME = -4, -9, -104, -105
 FORMATS = {"yaml": 1, "json": 2, "textproto": 3, "binary": 4}
 RECORD_EPHEMERAL, RECORD_DELETED, RECORD_HAS_PROFILE = 1, 2, 4
 STORE_DURABLE, STORE_LOSES_ACKNOWLEDGED, STORE_SHARED = 1, 2, 4
-NO_LIMITER = ALL_LANES = NO_CELL = 0xFFFFFFFF
+NO_LIMITER = ALL_LANES = NO_CELL = NO_SOURCE = 0xFFFFFFFF
+MAX_KEY = 1024
 READ_ONLY = 1
 PROFILE_STALE = 110
 
@@ -135,6 +136,25 @@ class ProfileNames(Sized):
                 ("flags", POINTER(View))]
 
 
+class Field(Structure):
+    _fields_ = [("name", View), ("value", View)]
+
+
+class HttpRequest(Sized):
+    _fields_ = [("header_count", c_uint32), ("authority", View), ("target", View), ("peer", View),
+                ("headers", POINTER(Field)), ("claims", POINTER(Field)), ("claim_count", c_uint32),
+                ("reserved", c_uint32)]
+
+
+class TenantStruct(Sized):
+    _fields_ = [("status", c_uint32), ("reason", c_uint32), ("source", c_uint32), ("kind", c_uint32),
+                ("reserved", c_uint32), ("key", View)]
+
+
+class ClientStruct(Sized):
+    _fields_ = [("status", c_uint32), ("reason", c_uint32), ("hops", c_uint32), ("address", View)]
+
+
 class Mapping(Sized):
     _fields_ = [("answer", c_uint32), ("generation", c_uint64), ("epoch", c_uint64),
                 ("state", c_uint32), ("stale", c_uint32), ("cell", c_uint32), ("marks", c_uint32),
@@ -241,6 +261,9 @@ PROTOTYPES: dict[str, tuple[list[Any], Any]] = {
     "snapshot_certification_at": ([P, c_uint32, c_uint32, POINTER(View)], c_int32),
     "snapshot_label_at": ([P, c_uint32, c_uint32, POINTER(View)], c_int32),
     "snapshot_label": ([P, c_uint32, View, View, P, c_size_t, POINTER(c_size_t)], c_int32),
+    "extract": ([P, POINTER(HttpRequest), P, c_size_t, POINTER(TenantStruct)], c_int32),
+    "is_trusted_header": ([P, View, POINTER(c_uint32)], c_int32),
+    "client_address": ([P, POINTER(HttpRequest), POINTER(ClientStruct)], c_int32),
     "router_profile": ([P, POINTER(ProfileNames), POINTER(ProfileHandle), E], c_int32),
     "route_keys": ([P, POINTER(Keys), c_int64, POINTER(Answers)], c_int32),
     "locate_keys": ([P, POINTER(Keys), c_int64, POINTER(Answers)], c_int32),

@@ -9,7 +9,7 @@ from pathlib import Path
 from .errors import LibraryError
 
 # The interface that _abi.py describes: capi/cellroute.h, CELLROUTE_ABI_VERSION.
-ABI_VERSION = 3
+ABI_VERSION = 4
 NAME = "libcellroute.so"
 SONAME = "libcellroute.so.0"
 

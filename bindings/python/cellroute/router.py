@@ -21,6 +21,7 @@ from .records import Record, RecordStruct
 from .requests import Slot
 from .snapshot import Cell, Snapshot
 from .store import Store
+from .tenant import Client, Fields, HttpRequestIn, Tenant
 from .topology import Topology, format_number
 
 
@@ -84,6 +85,25 @@ class Router(Path):
     def cells(self) -> list[Cell]:
         """The serving topology's cells, in byte order of id."""
         return self._serving().cells()
+
+    def tenant(
+        self, target: str | bytes, headers: Fields, *, authority: str | bytes = b"",
+        claims: Fields = (),
+    ) -> Tenant:
+        """Whose an HTTP request is, by the topology's section `tenant`. `target`, `authority`
+        (HTTP/2's) and `headers`, with Host and duplicates, are as the host received them; `claims`
+        are of a token that was verified. NotFoundError: the topology has no such section."""
+        return self._serving().tenant(HttpRequestIn(target, headers, authority, claims, b""))
+
+    def client(self, peer: str | bytes, headers: Fields) -> Client:
+        """Where a request came from: X-Forwarded-For counts as far as the topology's trusted
+        proxies wrote it. `peer` is the connection's other end."""
+        return self._serving().client(HttpRequestIn(b"", headers, b"", (), peer))
+
+    def is_trusted_header(self, name: str | bytes) -> bool:
+        """Whether cells believe the header, so that the host takes it out of every request, then
+        sets it anew."""
+        return self._serving().is_trusted_header(name)
 
     def profile(
         self, tier: str = "", region: str = "", flags: Sequence[str] = (), plan: str = ""

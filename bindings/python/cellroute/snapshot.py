@@ -9,6 +9,7 @@ from typing import Callable
 from ._abi import Cell as CellStruct
 from ._abi import View, lib
 from ._calls import as_bytes, check, made, sized_text, text_of, view_of
+from .tenant import Client, HttpRequestIn, Tenant, client_of, tenant_of
 
 STATES = ("ACTIVE", "DRAINING", "OFFLINE")
 
@@ -83,6 +84,17 @@ class Snapshot:
             names = [name.encode() for name in self._texts(lib.snapshot_label_at, number)]
             self._label_names[number] = names
         return {name.decode(): self._label(number, name, key) for name in names}
+
+    def tenant(self, request: HttpRequestIn) -> Tenant:
+        return tenant_of(self._handle.address, request)
+
+    def client(self, request: HttpRequestIn) -> Client:
+        return client_of(self._handle.address, request)
+
+    def is_trusted_header(self, name: str | bytes) -> bool:
+        trusted, text = ctypes.c_uint32(), as_bytes(name)
+        check(lib.is_trusted_header(self._handle.address, view_of(text), trusted))
+        return trusted.value == 1
 
     def _label(self, number: int, name: bytes, key: bytes) -> str:
         text = sized_text(lib.snapshot_label, self._handle.address, number, view_of(name), view_of(key))

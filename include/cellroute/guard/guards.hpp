@@ -65,6 +65,8 @@ class Guards {
   }
   // Exactly, where nobody routes meanwhile. For metrics: a line a lane.
   std::uint64_t in_flight(std::uint32_t cell) const noexcept;
+  // Admissions beyond a limit that only counts, since the region began. A line a lane.
+  std::uint64_t exceeded(std::uint32_t cell) const noexcept;
 
  private:
   void withdraw(std::uint32_t cell, guard::CellWords& state, guard::LaneWords& lane,
@@ -284,6 +286,14 @@ inline std::uint64_t Guards::in_flight(std::uint32_t cell) const noexcept {
       const std::uint64_t word = state.flight[i].load(std::memory_order_relaxed);
       if (guard::turn_of(word) == guard::slot_turn(i, turn)) sum += guard::entries_of(word);
     }
+  }
+  return sum;
+}
+
+inline std::uint64_t Guards::exceeded(std::uint32_t cell) const noexcept {
+  std::uint64_t sum = 0;
+  for (std::uint32_t lane = 0; lane < region_.geometry().lanes; ++lane) {
+    sum += region_.lane_words(lane, cell).exceeded.load(std::memory_order_relaxed);
   }
   return sum;
 }

@@ -58,6 +58,7 @@ static cellroute_topology* topology;
 static cellroute_topology* next;
 static cellroute_router* router;
 static cellroute_snapshot* snapshot;
+static cellroute_metrics* metrics;
 static cellroute_store* store;
 static cellroute_store* custom;
 static cellroute_store* lmdb;
@@ -107,6 +108,32 @@ static int32_t resolve_profile(void) {
 
 static int32_t explain(void) {
   return cellroute_explain(router, request, NOW, text, sizeof text, &size, error);
+}
+
+static int32_t create_metrics(void) {
+  cellroute_metrics* made = NULL;
+  const int32_t code = cellroute_metrics_create(router, NULL, 0, &made, error);
+  cellroute_metrics_destroy(made);
+  return code;
+}
+
+static int32_t write_metrics(void) {
+  return cellroute_metrics_write(metrics, router, NULL, NOW, text, sizeof text, &size, error);
+}
+
+static int32_t observe_decision(void) {
+  static cellroute_outcome outcome = {sizeof outcome, 0, 200, 0};
+  return cellroute_metrics_observe(metrics, 0, decision, &outcome, SECOND);
+}
+
+static int32_t readiness(void) {
+  static cellroute_readiness ready = {sizeof ready, 0, 0, 0, 0, 0, {NULL, 0}};
+  return cellroute_router_readiness(router, 0, NOW, &ready);
+}
+
+static int32_t write_emf(void) {
+  return cellroute_emf_write(snapshot, NULL, decision, NULL, 0, NOW, text, sizeof text, &size,
+                             error);
 }
 
 static int32_t open_store(void) {
@@ -351,6 +378,13 @@ int main(void) {
   exhaust("profile", resolve_profile, kNone);
   exhaust("route and report", path_of_a_request, kNone);
   exhaust("explain", explain, kSome);
+  exhaust("metrics_create", create_metrics, kSome);
+  CHECK_CODE(cellroute_metrics_create(router, NULL, 0, &metrics, NULL), CELLROUTE_OK);
+  exhaust("metrics_observe", observe_decision, kNone);
+  exhaust("metrics_write", write_metrics, kSome);
+  exhaust("readiness", readiness, kNone);
+  exhaust("emf_write", write_emf, kSome);
+  cellroute_metrics_destroy(metrics);
   exhaust("store_open", open_store, kSome);
   exhaust("store_create", create_store, kSome);
   exhaust("store_put_if", put, kSome);

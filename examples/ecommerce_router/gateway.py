@@ -22,6 +22,10 @@ BEARER = re.compile(r"bearer +([^\s,]+)\Z", re.IGNORECASE | re.ASCII)
 READS = ("GET", "HEAD", "OPTIONS")
 
 
+class OtherCustomer(Exception):
+    """The token is good, and another customer's than the path's."""
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int
@@ -61,7 +65,7 @@ class Gateway:
             self._check_token(request)
         except TokenRefused:
             return refusal(401, "UNAUTHENTICATED", "TOKEN_REFUSED", request_id, [("WWW-Authenticate", "Bearer")])
-        except PermissionError:
+        except OtherCustomer:
             return refusal(403, "FORBIDDEN", "OTHER_CUSTOMER", request_id)
         decision = self._decide(request)
         if not decision.ok:
@@ -80,7 +84,7 @@ class Gateway:
             raise TokenRefused("token_missing")
         claims = verify(bearer[1], self._keyring, self._rules, self._clock())
         if claims.customer.encode() != request.customer:
-            raise PermissionError(claims.customer)
+            raise OtherCustomer
 
     def _decide(self, request: HttpRequest) -> cellroute.Decision:
         """The table says FOUND, ABSENT, or nothing that can be relied on: then its last good answer counts, or

@@ -99,7 +99,7 @@ class Shop:
                 seen.total[kind] += 1
                 if kind == "other cell":
                     seen.moved.add(customer)
-                if kind == "refused" and home.get(customer) != lost:
+                if kind == "refused" and home.get(customer, lost) != lost:
                     seen.others_failed += 1
                 if SPIKE + 0.05 < part < DEATH:
                     seen.at_spike_ms.append(round(float(took) * 1000))

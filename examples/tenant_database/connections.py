@@ -40,8 +40,10 @@ class Connections:
             connect_timeout=2, options="-c idle_in_transaction_session_timeout=10000 -c lock_timeout=2000")
 
     def keep(self, place: Place, connection: Any) -> None:
-        """Takes back one whose transaction has ended; one in any other state is closed."""
-        if connection.closed or connection.status != psycopg2.extensions.STATUS_READY:
+        """Takes one back. What was not committed is rolled back; one that breaks at it is closed."""
+        try:
+            connection.rollback()
+        except psycopg2.Error:
             connection.close()
             return
         with self._lock:

@@ -56,7 +56,7 @@ class TenantTransaction:
         """Rows read and written, for the bill."""
 
     def run(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Parameters stand as %s, always: text from outside is never part of a statement."""
+        """Parameters stand as %s, always: text from outside is never part of a statement. A '%' by itself is %%."""
         self._cursor.execute(sql.SQL(statement).format(orders=self._place.orders), parameters)
         self.row_count += max(0, self._cursor.rowcount)
         rows: list[tuple[Any, ...]] = self._cursor.fetchall() if self._cursor.description else []
@@ -126,8 +126,6 @@ class Tenancy:
         try:
             yield connection
         finally:
-            if not connection.closed:
-                connection.rollback()
             self._connections.keep(place, connection)
 
     def _begun(self, place: Place, timeout_ns: int) -> Any:

@@ -25,6 +25,6 @@ def test_the_gateway_of_tenants_tells_its_tale() -> None:
 
 
 def test_the_spike_is_told_and_drawn(tmp_path: pathlib.Path) -> None:
-    tell("spike", str(tmp_path / "chart.svg"), SECONDS="5")
+    tell("spike", str(tmp_path / "chart.svg"), SECONDS="3")
     drawn = xml.dom.minidom.parse(str(tmp_path / "chart.svg"))
     assert len(drawn.getElementsByTagName("polygon")) == 6

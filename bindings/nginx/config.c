@@ -137,13 +137,35 @@ static cr_value_t* field_of(cr_rule_t* rule, const ngx_str_t* parameter, size_t*
   return NULL;
 }
 
+/* claim.NAME=TEXT */
+static char* read_claim(ngx_conf_t* cf, cr_rule_t* rule, const ngx_str_t* parameter) {
+  u_char* end = parameter->data + parameter->len;
+  u_char* begin = parameter->data + sizeof "claim." - 1;
+  u_char* equals = ngx_strlchr(begin, end, '=');
+  if (equals == NULL || equals == begin || rule->claim_count == CR_MAX_CLAIMS) {
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" is no claim.NAME=TEXT, or beyond %d of them",
+                       parameter, CR_MAX_CLAIMS);
+    return NGX_CONF_ERROR;
+  }
+  cr_claim_t* claim = &rule->claims[rule->claim_count++];
+  claim->name.data = begin;
+  claim->name.len = (size_t)(equals - begin);
+  const ngx_str_t text = {(size_t)(end - equals) - 1, equals + 1};
+  return compile(cf, text, &claim->value);
+}
+
 static char* read_parameter(ngx_conf_t* cf, cr_rule_t* rule, const ngx_str_t* parameter) {
   size_t prefix = 0;
+  if (ngx_strcmp(parameter->data, "tenant") == 0) {
+    rule->tenant = 1;
+    return NGX_CONF_OK;
+  }
+  if (ngx_strncmp(parameter->data, "claim.", 6) == 0) return read_claim(cf, rule, parameter);
   cr_value_t* field = field_of(rule, parameter, &prefix);
   if (field == NULL || field->given) {
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "parameter \"%V\" is none of key, tier, region, plan, flags, risk and "
-                       "resource, or comes twice",
+                       "parameter \"%V\" is none of tenant, claim, key, tier, region, plan, flags, "
+                       "risk and resource, or comes twice",
                        parameter);
     return NGX_CONF_ERROR;
   }
@@ -151,8 +173,8 @@ static char* read_parameter(ngx_conf_t* cf, cr_rule_t* rule, const ngx_str_t* pa
   return compile(cf, text, field);
 }
 
-/* cellroute off | key=TEXT [tier=TEXT] [region=TEXT] [plan=TEXT] [flags=TEXT] [risk=TEXT]
- * [resource=TEXT] */
+/* cellroute off | key=TEXT | tenant [claim.NAME=TEXT] [tier=TEXT] [region=TEXT] [plan=TEXT]
+ * [flags=TEXT] [risk=TEXT] [resource=TEXT] */
 char* cr_rule_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* data) {
   cr_loc_conf_t* conf = data;
   const ngx_str_t* value = cf->args->elts;
@@ -170,7 +192,7 @@ char* cr_rule_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* data) {
   conf->rule->named = conf->rule->tier.given | conf->rule->region.given | conf->rule->plan.given |
                       conf->rule->flags.given;
   ++main_conf->rules;
-  return conf->rule->key.given ? NGX_CONF_OK : "needs key=";
+  return conf->rule->key.given != conf->rule->tenant ? NGX_CONF_OK : "needs one of key= and tenant";
 }
 
 static ngx_conf_enum_t denied_modes[] = {{ngx_string("json"), CR_DENIED_JSON},
@@ -193,6 +215,8 @@ static ngx_command_t commands[] = {
      NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1,
      ngx_conf_set_enum_slot, NGX_HTTP_LOC_CONF_OFFSET, offsetof(cr_loc_conf_t, denied),
      denied_modes},
+    {ngx_string("cellroute_metrics"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, cr_metrics_directive,
+     NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
     {ngx_string("cellroute_cells"), NGX_HTTP_UPS_CONF | NGX_CONF_NOARGS, cr_cells_directive,
      NGX_HTTP_SRV_CONF_OFFSET, 0, NULL},
     ngx_null_command};

@@ -54,12 +54,15 @@ ngx_int_t cr_decide_handler(ngx_http_request_t* r) {
     ngx_http_set_ctx(r, ctx, ngx_http_cellroute_module);
     return NGX_DECLINED;
   }
+  const cr_ctx_t* before = ctx;
   if (ctx != NULL) cr_report_rest(ctx);
   ctx = new_ctx(r, conf->rule);
-  if (ctx == NULL || cr_read_rule(r, ctx) != NGX_OK || cr_set_headers(r, ctx) != NGX_OK) {
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
-  }
+  if (ctx == NULL) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  /* The headers that named the tenant are taken out by now. */
+  if (before != NULL && before->rule->tenant && conf->rule->tenant) ctx->key = before->key;
+  if (cr_read_rule(r, ctx) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
   cr_route(ctx);
+  if (cr_set_headers(r, ctx) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
   if (ctx->decision.status != CELLROUTE_STATUS_OK) return refuse(r, ctx, conf->denied);
   return cr_tell_cell(r, ctx) == NGX_OK ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }

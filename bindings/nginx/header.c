@@ -84,20 +84,29 @@ static ngx_table_elt_t* push(ngx_list_t* headers, trusted_t name) {
   return header;
 }
 
+/* One of the three, or one that the topology says its cells trust. */
+static ngx_uint_t taken_out(const ngx_str_t* name, const cr_view_t* view) {
+  uint32_t told = 0;
+  if (trusted(name) != kTrustedCount) return 1;
+  if (view == NULL || !view->tenant) return 0;
+  cellroute_is_trusted_header(view->snapshot, cr_view_of(name), &told);
+  return told;
+}
+
 typedef struct {
   ngx_uint_t all, trusted, ids;
   ngx_str_t id; /* the last that was written as X-Request-ID */
 } seen_t;
 
-static seen_t look_through(const ngx_list_t* headers) {
+static seen_t look_through(const ngx_list_t* headers, const cr_view_t* view) {
   seen_t seen;
   ngx_memzero(&seen, sizeof seen);
   for (const ngx_list_part_t* part = &headers->part; part; part = part->next) {
     const ngx_table_elt_t* header = part->elts;
     seen.all += part->nelts;
     for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+      if (!taken_out(&header[i].key, view)) continue;
       const trusted_t name = trusted(&header[i].key);
-      if (name == kTrustedCount) continue;
       ++seen.trusted;
       if (name != kRequestId ||
           ngx_strncmp(header[i].lowcase_key, trusted_headers[name].lowcase_key,
@@ -112,7 +121,7 @@ static seen_t look_through(const ngx_list_t* headers) {
 }
 
 /* A list of its own, without those that are trusted. */
-static ngx_int_t copy_untrusted(ngx_http_request_t* r, ngx_uint_t all) {
+static ngx_int_t copy_untrusted(ngx_http_request_t* r, ngx_uint_t all, const cr_view_t* view) {
   ngx_list_t kept;
   if (ngx_list_init(&kept, r->pool, all + kTrustedCount, sizeof(ngx_table_elt_t)) != NGX_OK) {
     return NGX_ERROR;
@@ -120,7 +129,7 @@ static ngx_int_t copy_untrusted(ngx_http_request_t* r, ngx_uint_t all) {
   for (const ngx_list_part_t* part = &r->headers_in.headers.part; part; part = part->next) {
     const ngx_table_elt_t* header = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; ++i) {
-      if (trusted(&header[i].key) != kTrustedCount) continue;
+      if (taken_out(&header[i].key, view)) continue;
       ngx_table_elt_t* place = ngx_list_push(&kept);
       if (place == NULL) return NGX_ERROR;
       *place = header[i];
@@ -135,10 +144,11 @@ static ngx_int_t copy_untrusted(ngx_http_request_t* r, ngx_uint_t all) {
  * subrequest's list is its parent's, so it gets another. */
 ngx_int_t cr_set_headers(ngx_http_request_t* r, cr_ctx_t* ctx) {
   ngx_list_t* headers = &r->headers_in.headers;
-  const seen_t seen = look_through(headers);
+  const cr_view_t* view = ctx->view != NULL ? ctx->view : cr_worker.view;
+  const seen_t seen = look_through(headers, view);
   ctx->request_id = seen.id;
   if (seen.ids != 1 || !well_formed(&seen.id)) new_id(ctx);
-  if ((seen.trusted != 0 || r != r->main) && copy_untrusted(r, seen.all) != NGX_OK) {
+  if ((seen.trusted != 0 || r != r->main) && copy_untrusted(r, seen.all, view) != NGX_OK) {
     return NGX_ERROR;
   }
   ngx_table_elt_t* request_id = push(headers, kRequestId);

@@ -1,19 +1,22 @@
 /*
  * cellroute inside nginx. A request's way through the files:
  *
- *   config.c    directives, and what they check
+ *   config.c    directives
+ *   check.c     what is wrong with a configuration
  *   zone.c      the guards in shared memory
  *   worker.c    a worker's router
  *   refresh.c   new topologies and mappings, in the thread pool
  *   address.c   endpoints to socket addresses, off the path
  *   view.c      names and addresses for the numbers of a generation
  *   handler.c   a request is decided, after access checks and before its content
+ *   tenant.c    whose request it is, by the topology's rules
  *   route.c     what the library is asked
  *   header.c    what the cell is told, and what clients may not tell it
  *   denial.c    the answer where no cell serves
  *   peer.c      the try, the next one, and where there is none
  *   outcome.c   how the try went
  *   variable.c  $cellroute_...
+ *   metrics.c   what was counted
  *
  * All of it runs on a worker's own thread, but refresh_task() and what that calls.
  */
@@ -32,6 +35,11 @@
 #define CR_MAX_TRIED 7
 #define CR_MAX_TRIES (CR_MAX_TRIED + 1)
 #define CR_PROFILES 64
+#define CR_MAX_CLAIMS 8
+
+#define CR_REASON_STALE 110     /* PROFILE_STALE */
+#define CR_REASON_MALFORMED 114 /* MALFORMED_INPUT */
+#define CR_REASON_NO_SNAPSHOT 609
 
 /* ---- Configuration ---- */
 
@@ -47,6 +55,8 @@ typedef struct {
   cr_main_conf_t* conf;
   uint32_t cells;
   cellroute_router_options options; /* with the memory; of all configurations that share it */
+  void* metrics;                    /* memory for them, and its size */
+  uint64_t metrics_size;
   cr_shared_t* shared;
 } cr_zone_t;
 
@@ -64,6 +74,7 @@ struct cr_main_conf_s {
   cellroute_topology* checked; /* the topology as the configuration found it */
   cr_addresses_t* addresses;   /* of it */
   ngx_uint_t rules;            /* locations that decide */
+  ngx_uint_t metrics;          /* a location shows what was counted */
 };
 
 /* A profile by its names, one behind the other, each with its length. */
@@ -80,8 +91,16 @@ typedef struct {
   unsigned given : 1;
 } cr_value_t;
 
+typedef struct {
+  ngx_str_t name;
+  cr_value_t value;
+} cr_claim_t;
+
 /* A `cellroute` directive; locations that inherit it share it. */
 typedef struct {
+  ngx_uint_t tenant; /* the key is extracted by the topology's rules */
+  ngx_uint_t claim_count;
+  cr_claim_t claims[CR_MAX_CLAIMS]; /* of a verified token */
   cr_value_t key, tier, region, plan, flags, risk, resource;
   ngx_uint_t named;           /* whether any of tier, region, plan and flags is given */
   cellroute_profile nameless; /* where no name is given */
@@ -103,6 +122,7 @@ char* cr_zone_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* cr_topology_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* cr_mappings_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* cr_rule_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* cr_metrics_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* cr_cells_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 ngx_int_t cr_check_configuration(ngx_conf_t* cf);
 
@@ -146,6 +166,7 @@ typedef struct {
   cellroute_snapshot* snapshot;
   cr_addresses_t* addresses; /* NULL: the cells have none */
   ngx_uint_t held;
+  ngx_uint_t tenant; /* it has rules to find tenants by, and headers that its cells trust */
   uint32_t cell_count;
   cr_cell_t cells[1]; /* by number, looked up when first asked for */
 } cr_view_t;
@@ -160,6 +181,7 @@ cr_cell_t* cr_view_cell(cr_view_t* view, uint32_t number);
 typedef struct {
   cr_main_conf_t* conf; /* NULL: this process routes nothing */
   cellroute_router* router;
+  cellroute_metrics* metrics;         /* NULL: nothing is counted */
   cellroute_store* store;             /* NULL: no mappings */
   const cellroute_topology* topology; /* what serves; NULL: nothing does */
   cellroute_topology* refreshed;      /* the same where it is not the configuration's */
@@ -214,8 +236,11 @@ cr_ctx_t* cr_request_ctx(ngx_http_request_t* r);
 ngx_int_t cr_decide_handler(ngx_http_request_t* r);
 ngx_int_t cr_log_handler(ngx_http_request_t* r);
 
-/* Reads the rule's values into `ctx`. */
+/* Empty where it is not given, or a variable that is not there. */
+ngx_int_t cr_evaluate(ngx_http_request_t* r, const cr_value_t* value, ngx_str_t* text);
+/* Reads the rule's values into `ctx`; where there is no tenant the decision is made by that. */
 ngx_int_t cr_read_rule(ngx_http_request_t* r, cr_ctx_t* ctx);
+ngx_int_t cr_extract(ngx_http_request_t* r, cr_ctx_t* ctx);
 void cr_route(cr_ctx_t* ctx);
 /* Whether a cell would take the request that has not tried it yet. Reserves nothing. */
 ngx_uint_t cr_elsewhere(cr_ctx_t* ctx);
@@ -231,6 +256,7 @@ void cr_report(cr_ctx_t* ctx, uint32_t end, ngx_uint_t http_status, int64_t ende
 ngx_uint_t cr_report_try(ngx_http_request_t* r, cr_ctx_t* ctx, ngx_peer_connection_t* pc,
                          ngx_uint_t state);
 void cr_report_rest(cr_ctx_t* ctx);
+void cr_observe(const cr_ctx_t* ctx, const cellroute_outcome* outcome, int64_t ended_ns);
 
 const ngx_str_t* cr_reason_name(uint32_t reason);
 const ngx_str_t* cr_status_name(uint32_t status);

@@ -12,6 +12,7 @@ void cr_report(cr_ctx_t* ctx, uint32_t end, ngx_uint_t http_status, int64_t ende
       .http_status = end == CELLROUTE_ANSWERED && http_status <= 999 ? (uint32_t)http_status : 0,
   };
   ctx->reported = 1;
+  cr_observe(ctx, &outcome, ended_ns);
   cellroute_report(cr_worker.router, &ctx->decision.ticket, &outcome, ended_ns);
 }
 

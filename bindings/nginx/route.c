@@ -7,7 +7,6 @@
 #define CR_MOST_REASONS 1024
 #define CR_MOST_STATUSES 16
 #define CR_MOST_FLAGS 16
-#define CR_REASON_STALE 110 /* PROFILE_STALE */
 
 static ngx_str_t reason_names[CR_MOST_REASONS];
 static ngx_str_t status_names[CR_MOST_STATUSES];
@@ -42,7 +41,7 @@ ngx_uint_t cr_http_status(uint32_t status) {
   return known ? http_statuses[status] : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-static ngx_int_t evaluate(ngx_http_request_t* r, const cr_value_t* value, ngx_str_t* text) {
+ngx_int_t cr_evaluate(ngx_http_request_t* r, const cr_value_t* value, ngx_str_t* text) {
   ngx_str_null(text);
   if (!value->given) return NGX_OK;
   if (value->text != NULL) return ngx_http_complex_value(r, value->text, text);
@@ -100,7 +99,9 @@ static ngx_uint_t resolve(const names_t* names, cellroute_profile* profile,
   if (code == CELLROUTE_OK) return 1;
   const ngx_uint_t no_snapshot = code == CELLROUTE_E_NO_SNAPSHOT;
   decision->status = no_snapshot ? CELLROUTE_STATUS_UNAVAILABLE : CELLROUTE_STATUS_INVALID_ARGUMENT;
-  decision->reason = no_snapshot ? 609 : code == CELLROUTE_E_UNKNOWN_NAME ? error.reason : 114;
+  decision->reason = no_snapshot                        ? CR_REASON_NO_SNAPSHOT
+                     : code == CELLROUTE_E_UNKNOWN_NAME ? error.reason
+                                                        : CR_REASON_MALFORMED;
   return 0;
 }
 
@@ -147,22 +148,22 @@ static ngx_uint_t find_profile(cr_rule_t* rule, const names_t* names, ngx_uint_t
 
 ngx_int_t cr_read_rule(ngx_http_request_t* r, cr_ctx_t* ctx) {
   ngx_str_t risk;
-  if (evaluate(r, &ctx->rule->key, &ctx->key) != NGX_OK ||
-      evaluate(r, &ctx->rule->resource, &ctx->resource) != NGX_OK ||
-      evaluate(r, &ctx->rule->risk, &risk) != NGX_OK) {
+  if ((!ctx->rule->tenant && cr_evaluate(r, &ctx->rule->key, &ctx->key) != NGX_OK) ||
+      cr_evaluate(r, &ctx->rule->resource, &ctx->resource) != NGX_OK ||
+      cr_evaluate(r, &ctx->rule->risk, &risk) != NGX_OK) {
     return NGX_ERROR;
   }
   ctx->risk = read_risk(&risk);
-  return NGX_OK;
+  return ctx->rule->tenant && ctx->key.len == 0 ? cr_extract(r, ctx) : NGX_OK;
 }
 
 static ngx_int_t read_names(const cr_ctx_t* ctx, names_t* names) {
   const cr_rule_t* rule = ctx->rule;
   if (!rule->named) return NGX_OK;
-  if (evaluate(ctx->request, &rule->tier, &names->tier) != NGX_OK ||
-      evaluate(ctx->request, &rule->region, &names->region) != NGX_OK ||
-      evaluate(ctx->request, &rule->plan, &names->plan) != NGX_OK ||
-      evaluate(ctx->request, &rule->flags, &names->flags) != NGX_OK) {
+  if (cr_evaluate(ctx->request, &rule->tier, &names->tier) != NGX_OK ||
+      cr_evaluate(ctx->request, &rule->region, &names->region) != NGX_OK ||
+      cr_evaluate(ctx->request, &rule->plan, &names->plan) != NGX_OK ||
+      cr_evaluate(ctx->request, &rule->flags, &names->flags) != NGX_OK) {
     return NGX_ERROR;
   }
   return NGX_OK;
@@ -193,18 +194,11 @@ static void hold_view(cr_ctx_t* ctx) {
 }
 
 /* Asks once more where the profile is of an earlier generation than the one that serves. */
-void cr_route(cr_ctx_t* ctx) {
+static void decide(cr_ctx_t* ctx) {
   names_t names = {ngx_null_string, ngx_null_string, ngx_null_string, ngx_null_string};
   cellroute_decision* decision = &ctx->decision;
-  ngx_memzero(decision, sizeof *decision);
-  decision->struct_size = sizeof *decision;
-  decision->cell = CELLROUTE_NO_CELL;
-  decision->status = CELLROUTE_STATUS_UNAVAILABLE;
-  ctx->reported = 0;
-  ctx->connected = 0;
-  ctx->routed_ns = cr_now();
   if (cr_worker.router == NULL || read_names(ctx, &names) != NGX_OK) {
-    decision->reason = 609; /* NO_SNAPSHOT */
+    decision->reason = CR_REASON_NO_SNAPSHOT;
     return;
   }
   for (ngx_uint_t anew = 0; anew < 2; ++anew) {
@@ -216,6 +210,21 @@ void cr_route(cr_ctx_t* ctx) {
     if (decision->reason != CR_REASON_STALE) break;
   }
   hold_view(ctx);
+}
+
+void cr_route(cr_ctx_t* ctx) {
+  cellroute_decision* decision = &ctx->decision;
+  ctx->reported = 0;
+  ctx->connected = 0;
+  ctx->routed_ns = cr_now();
+  if (decision->reason == 0 || ctx->tried_count != 0) {
+    decision->struct_size = sizeof *decision;
+    decision->cell = CELLROUTE_NO_CELL;
+    decision->status = CELLROUTE_STATUS_UNAVAILABLE;
+    decision->reason = 0;
+    decide(ctx);
+  }
+  if (decision->status != CELLROUTE_STATUS_OK) cr_observe(ctx, NULL, ctx->routed_ns);
 }
 
 ngx_uint_t cr_elsewhere(cr_ctx_t* ctx) {

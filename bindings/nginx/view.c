@@ -1,6 +1,13 @@
 /* Names and addresses for the numbers of one generation. */
 #include "module.h"
 
+static ngx_uint_t has_tenant_rules(const cellroute_snapshot* snapshot) {
+  char buffer[CELLROUTE_MAX_KEY];
+  cellroute_tenant tenant = {.struct_size = sizeof tenant};
+  const cellroute_http_request request = {.struct_size = sizeof request};
+  return cellroute_extract(snapshot, &request, buffer, sizeof buffer, &tenant) == CELLROUTE_OK;
+}
+
 cr_view_t* cr_view_create(cellroute_router* router, uint32_t cells, ngx_log_t* log) {
   cr_view_t* view = ngx_calloc(sizeof(cr_view_t) + cells * sizeof(cr_cell_t), log);
   if (view == NULL) return NULL;
@@ -9,6 +16,7 @@ cr_view_t* cr_view_create(cellroute_router* router, uint32_t cells, ngx_log_t* l
     return NULL;
   }
   cellroute_snapshot_generation(view->snapshot, &view->generation);
+  view->tenant = has_tenant_rules(view->snapshot);
   view->cell_count = cells;
   view->held = 1;
   return view;

@@ -85,6 +85,10 @@ static ngx_int_t start_router(ngx_cycle_t* cycle, cr_main_conf_t* conf) {
   if (cellroute_router_create(&zone->options, &cr_worker.router, &error) != CELLROUTE_OK) {
     return fail(cycle, "the zone does not serve", &error);
   }
+  if (conf->metrics && cellroute_metrics_create(cr_worker.router, zone->metrics, zone->metrics_size,
+                                                &cr_worker.metrics, &error) != CELLROUTE_OK) {
+    fail(cycle, "nothing is counted", &error);
+  }
   cr_worker.conf = conf;
   cr_worker.cells = zone->options.cells;
   cr_worker.lane = (uint32_t)(ngx_worker % zone->options.lanes);
@@ -121,6 +125,7 @@ void cr_worker_stop(ngx_cycle_t* cycle) {
   }
   cr_view_release(cr_worker.view);
   cr_addresses_destroy(cr_worker.incoming);
+  cellroute_metrics_destroy(cr_worker.metrics);
   cellroute_router_destroy(cr_worker.router);
   cellroute_store_destroy(cr_worker.store);
   cellroute_topology_destroy(cr_worker.refreshed);

@@ -23,25 +23,29 @@ static ngx_int_t fit(cellroute_router_options* options, uint64_t room) {
   return NGX_DECLINED;
 }
 
-static ngx_int_t make_guards(ngx_shm_zone_t* shm, cr_zone_t* zone) {
-  ngx_slab_pool_t* slab = (ngx_slab_pool_t*)shm->shm.addr;
+/* Whole pages, which the system gave as zeros and nobody has used. */
+static ngx_int_t give_memory(ngx_slab_pool_t* slab, cr_zone_t* zone) {
   zone->shared = ngx_slab_calloc(slab, sizeof(cr_shared_t));
-  if (zone->shared == NULL || fit(&zone->options, slab->pfree * ngx_pagesize) != NGX_OK) {
-    ngx_log_error(NGX_LOG_EMERG, shm->shm.log, 0,
-                  "cellroute_zone \"%V\" is too small: the guards of %uD cells and %uD workers "
-                  "take %uL bytes",
-                  &shm->shm.name, zone->options.cells, zone->options.lanes,
-                  zone->options.memory_size);
+  if (zone->shared == NULL) return NGX_ERROR;
+  if (cellroute_metrics_memory_size(&zone->options, &zone->metrics_size) != CELLROUTE_OK ||
+      zone->metrics_size >= slab->pfree * ngx_pagesize) {
     return NGX_ERROR;
   }
-  /* Whole pages, which the system gave as zeros and nobody has used. */
+  zone->metrics = ngx_slab_alloc(slab, zone->metrics_size);
+  if (zone->metrics == NULL || fit(&zone->options, slab->pfree * ngx_pagesize) != NGX_OK) {
+    return NGX_ERROR;
+  }
   zone->options.memory = ngx_slab_alloc(slab, zone->options.memory_size);
-  if (zone->options.memory == NULL) {
-    ngx_log_error(NGX_LOG_EMERG, shm->shm.log, 0, "cellroute_zone \"%V\" has no memory",
-                  &shm->shm.name);
-    return NGX_ERROR;
-  }
-  return NGX_OK;
+  return zone->options.memory != NULL ? NGX_OK : NGX_ERROR;
+}
+
+static ngx_int_t make_guards(ngx_shm_zone_t* shm, cr_zone_t* zone) {
+  if (give_memory((ngx_slab_pool_t*)shm->shm.addr, zone) == NGX_OK) return NGX_OK;
+  ngx_log_error(NGX_LOG_EMERG, shm->shm.log, 0,
+                "cellroute_zone \"%V\" is too small for the guards and metrics of %uD cells and "
+                "%uD workers",
+                &shm->shm.name, zone->options.cells, zone->options.lanes);
+  return NGX_ERROR;
 }
 
 /* Where workers serve already, a reload takes them no step back. */
@@ -74,6 +78,8 @@ static ngx_int_t init_zone(ngx_shm_zone_t* shm, void* before) {
     return NGX_ERROR;
   }
   zone->options = old->options;
+  zone->metrics = old->metrics;
+  zone->metrics_size = old->metrics_size;
   zone->shared = old->shared;
   return check_generation(shm, zone, zone->shared);
 }

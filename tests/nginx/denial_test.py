@@ -63,7 +63,7 @@ def test_a_location_may_be_taken_out(room: Room) -> None:
 @pytest.mark.parametrize("directive, told", [
     ("cellroute_mappings redis://h;", "neither file:PATH nor lmdb:PATH"),
     ("cellroute_mappings file:missing.crm;", "missing.crm"),
-    ("cellroute tier=gold;", "needs key="),
+    ("cellroute tier=gold;", "needs one of key= and tenant"),
     ("cellroute key=a colour=b;", "colour=b"),
     ("cellroute_denied html;", "html"),
     ("upstream u { least_conn; cellroute_cells; }", "must come first"),

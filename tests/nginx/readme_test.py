@@ -20,6 +20,7 @@ def test_the_readmes_configuration_runs(room: Room) -> None:
                           ("events {}", f"events {{}} pid {room.folder}/nginx.pid; error_log {room.folder}/error.log notice;")):
         assert configuration.count(written) == 1, written
         configuration = configuration.replace(written, here)
+    room.topology_tail = "tenant: {sources: [{path: '/tenant/{tenant}'}], trusted_headers: [X-Tenant-ID]}\n"
     topology = room.publish("limits: [{per: KEY, plan: starter, kind: BUCKET, requests: 2, period: 3600s}]",
                             top="", cell=", labels: {schema: 'tenant_{key}'}, endpoints: {reports: 'http://127.0.0.1:%d'}"
                             % room.cells["a"].port)
@@ -33,6 +34,9 @@ def test_the_readmes_configuration_runs(room: Room) -> None:
     assert [room.ask(X_Tenant_ID="small", X_Plan="starter").status for _ in range(3)] == [200, 200, 429]
     later = room.ask(X_Tenant_ID="small", X_Plan="starter", target="/reports/1")
     assert (later.status, later.body) == (429, b"Later, please: RATE_LIMITED\n")
+    found = room.ask(X_Tenant_ID="forged", target="/tenant/acme/x")
+    assert found.json["cell"] == home and found.seen("X-Tenant-ID") == ["acme"]
+    assert b"cellroute_decisions_total{" in room.ask(target="/metrics").body
     assert room.ask(target="/health").status == 204 and room.ask(target="/").status == 400
     lines = wait_for(lambda: (lines := log.read_text().splitlines()) and len(lines) >= 8 and lines, "the log is written")
     assert f" 200 acme {home} PLACED 1 " in lines[0] and " 429 small " in "".join(lines)

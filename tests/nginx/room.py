@@ -87,6 +87,7 @@ class Room:
         self.process: subprocess.Popen[bytes] | None = None
         self.generation = 0
         self.topology_path = folder / "topology.yaml"
+        self.topology_tail = ""
 
     # The topology
 
@@ -94,7 +95,7 @@ class Room:
         cells = "\n".join(f"  - {{id: {name}, endpoint: 'http://127.0.0.1:{self.cells[name].port}'{cell}}}"
                           for name in names or self.cells)
         return (f"generation: {self.generation}\nhash_seed: {SEED}\n{top}\ncells:\n{cells}\n"
-                f"policy: {{affinity: STATEFUL, unassigned: PLACE, timeout: 5s{policy and ', ' + policy}}}\n")
+                f"policy: {{affinity: STATEFUL, unassigned: PLACE, timeout: 5s{policy and ', ' + policy}}}\n{self.topology_tail}")
 
     def publish(self, policy: str = "", **more: Any) -> cellroute.Topology:
         """Writes the next generation, as a whole or not at all."""
@@ -199,20 +200,13 @@ http {{
             **headers: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LONG)
         try:
-            fields = {name.replace("_", "-"): value for name, value in headers.items()}
+            fields = {name.replace("_", "-") if name[0].isupper() else name: value for name, value in headers.items()}
             if key is not None:
                 fields["X-Key"] = key
             connection.request(method, target, body, fields)
             return Answer(connection.getresponse())
         finally:
             connection.close()
-
-    def serves(self, generation: int) -> None:
-        """Waits until all workers serve it, by what they say of it."""
-        def all_do() -> bool:
-            return all(f"{pid}#" in line or True for pid in self.workers() for line in ()) and \
-                self.log().count(f"topology of generation {generation} serves") >= len(self.workers())
-        wait_for(all_do, f"generation {generation} serves")
 
 
 def homes(topology: cellroute.Topology, keys: list[str]) -> dict[str, str]:

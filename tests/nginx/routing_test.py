@@ -151,3 +151,53 @@ def test_a_resource_has_its_own_endpoint(room: Room) -> None:
     assert room.ask("k").json["cell"] == "a"
     assert room.ask("k", "/?r=orders").json["cell"] == "b"
     assert room.ask("k", "/?r=none").json["cell"] == "a"
+
+
+TENANT = """
+tenant:
+  sources:
+    - {subdomain: {domains: [example.com], reserved: [www]}}
+    - {header: X-Tenant-ID}
+    - {claim: tenant_id}
+  trusted_headers: [X-Tenant-ID, X-User-ID]
+"""
+
+
+def test_the_tenant_is_found_by_the_topologys_rules(room: Room) -> None:
+    room.generation = 1
+    topology = room.write(room.topology_text() + TENANT)
+    room.start(room.configure("cellroute tenant claim.tenant_id=$arg_claim; proxy_set_header X-Tenant-ID $cellroute_key;"
+                              "proxy_pass http://cells;", server="underscores_in_headers on;"))
+    home = homes(topology, ["acme", "other"])
+    for target, headers in (("/", {"Host": "acme.example.com"}), ("/", {"Host": "h", "X-Tenant-ID": "acme"}),
+                            ("/?claim=acme", {"Host": "h"}), ("http://acme.example.com/x", {"Host": "acme.example.com"})):
+        answer = room.ask(None, target, **{**headers, "X-User-ID": "forged", "x_user_id": "forged"})
+        assert answer.json["cell"] == home["acme"] and answer.seen("X-Tenant-ID") == ["acme"]
+        assert answer.seen("X-User-ID") == []
+    for target, headers, status in (("/", {"Host": "acme.example.com", "X-Tenant-ID": "other"}, 400), ("/", {"Host": "h"}, 400),
+                                    ("/", {"Host": "www.example.com"}, 400), ("/", {"Host": "acme..example.com"}, 400)):
+        answer = room.ask(None, target, **headers)
+        assert answer.status == status, (target, headers, answer.body)
+
+
+def test_what_was_counted_is_shown_of_all_workers(room: Room) -> None:
+    home = homes(room.publish("limits: [{per: KEY, kind: BUCKET, requests: 20, period: 36000s}]"), ["k"])["k"]
+    room.start(room.configure(workers=2, server="location = /metrics { cellroute_metrics; }"))
+    assert [room.ask("k").status for _ in range(25)].count(200) == 20
+    room.ask("k2", X_Behave="status=503")
+    answer = room.ask(target="/metrics")
+    assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    lines = answer.body.decode().splitlines()
+    counts = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if not line.startswith("#")}
+
+    def total(metric: str, *labels: str) -> float:
+        return sum(value for name, value in counts.items()
+                   if name.startswith(metric + "{") and all(label in name for label in labels))
+
+    assert total("cellroute_decisions_total", 'status="OK"', f'cell="{home}"') >= 20
+    assert total("cellroute_decisions_total", 'reason="KEY_LIMIT"') == 5
+    assert total("cellroute_cell_calls_total", 'result="2xx"', f'cell="{home}"') == 20
+    assert total("cellroute_cell_calls_total", 'result="5xx"') == 1
+    assert counts["cellroute_snapshot_generation"] == 1
+    assert room.ask(target="/metrics", method="HEAD").status == 200
+    assert room.ask(target="/metrics", method="POST").status == 405

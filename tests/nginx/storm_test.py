@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Callable
 
 import cellroute
 
-from room import Room, homes, wait_for
+from room import LONG, Room, homes, wait_for
 
 KEYS = [f"tenant-{i}" for i in range(40)]
 COMMAND = os.environ["CELLROUTE_COMMAND"]
@@ -226,11 +227,20 @@ def test_an_older_topology_is_refused_by_a_reload(room: Room) -> None:
     assert room.ask("k").seen("V-Generation") == ["2"]
 
 
-def test_an_old_worker_with_a_connection_that_stays_serves_new_topologies(room: Room) -> None:
-    import http.client
+def test_an_old_worker_whose_connection_stays_serves_new_topologies_too(room: Room) -> None:
     room.publish()
     upgrade = "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
-    room.start(room.configure(TELLS + upgrade))
-    del http
+    location = TELLS.replace("proxy_pass", upgrade + "proxy_pass")
+    room.start(room.configure(location))
     [old] = room.workers()
-    assert old
+    with socket.create_connection(("127.0.0.1", room.port), LONG) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nX-Key: k\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
+        room.signal(signal.SIGHUP)
+        wait_for(lambda: len(room.workers()) == 2, "the new worker is there beside the old one")
+        room.publish()
+        served = f"{old}#{old}: cellroute: topology of generation 2 serves"
+        wait_for(lambda: served in room.log(), "the old worker picks it up")
+        client.sendall(b"still")
+        assert client.recv(4096).endswith(b":still")
+    wait_for(lambda: old not in room.workers(), "the old worker ends")

@@ -950,9 +950,7 @@ CELLROUTE_API int32_t cellroute_router_cell_metrics(cellroute_router* router, ui
 #define CELLROUTE_READY 0u
 #define CELLROUTE_READY_NO_SNAPSHOT 1u /* nothing has been published */
 #define CELLROUTE_READY_TOO_OLD 2u     /* the age is above max_age_ns */
-#define CELLROUTE_READY_AGE_UNKNOWN                            \
-  3u /* a greatest age was asked for, and the age is not known \
-      */
+#define CELLROUTE_READY_AGE_UNKNOWN 3u /* max_age_ns is given, and the age not known */
 
 /* Whether a router may be sent requests. */
 typedef struct cellroute_readiness {

@@ -1,45 +1,19 @@
 #include "net/http_client.hpp"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <limits>
 #include <utility>
+
+#include "net/curl_setter.hpp"
+#include "net/no_sigpipe.hpp"
 
 namespace cellroute::net {
 namespace {
 
 constexpr std::size_t kMaxIdle = 8;
 constexpr long kIdleSeconds = 60;
-
-// Keeps a SIGPIPE that this thread raises from the host. libcurl does so by a handler of the whole
-// process, which CURLOPT_NOSIGNAL forbids.
-class NoSigpipe {
- public:
-  NoSigpipe() noexcept {
-    ::sigemptyset(&pipe_);
-    ::sigaddset(&pipe_, SIGPIPE);
-    sigset_t pending;
-    ::sigpending(&pending);
-    pending_ = ::sigismember(&pending, SIGPIPE) == 1;
-    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-  }
-  ~NoSigpipe() {
-    const timespec at_once{};
-    if (!pending_) (void)::sigtimedwait(&pipe_, nullptr, &at_once);
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  NoSigpipe(const NoSigpipe&) = delete;
-  NoSigpipe& operator=(const NoSigpipe&) = delete;
-
- private:
-  sigset_t pipe_;
-  sigset_t before_;
-  bool pending_ = false;  // somebody else's
-};
 
 // What libcurl's callbacks fill.
 struct Transfer {
@@ -92,28 +66,6 @@ class HeaderList {
   curl_slist* list_ = nullptr;
   bool failed_ = false;
 };
-
-// Sets options of one handle; the first that fails stays.
-class Setter {
- public:
-  explicit Setter(CURL* handle) : handle_(handle) {}
-
-  template <class Value>
-  void set(CURLoption option, Value value) {
-    if (code_ == CURLE_OK) code_ = ::curl_easy_setopt(handle_, option, value);
-  }
-  CURLcode code() const noexcept { return code_; }
-
- private:
-  CURL* handle_;
-  CURLcode code_ = CURLE_OK;
-};
-
-long milliseconds_of(Nanos time) {
-  const Nanos rounded_up = time / kMillisecond + (time % kMillisecond != 0 ? 1 : 0);
-  return static_cast<long>(
-      std::clamp(rounded_up, Nanos{1}, Nanos{std::numeric_limits<int>::max()}));
-}
 
 void set_bounds(Setter& options, Deadline deadline, Transfer& transfer) {
   const long left = milliseconds_of(deadline.left());

@@ -114,7 +114,9 @@ def test_the_c_library_exports_its_own_names_and_needs_its_clients_beside_the_ot
     library = os.environ["CELLROUTE_NET_LIBRARY"]
     symbols = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True)
     names = {line.split()[2].split("@")[0] for line in symbols.stdout.splitlines()}
-    assert names - {"CELLROUTE_NET_0"} == {"cellroute_net_store_open"}
+    assert names - {"CELLROUTE_NET_0"} == {
+        f"cellroute_net_{name}" for name in ("store_open", "prober_create", "prober_destroy", "prober_poll",
+                                             "prober_start", "prober_stop", "prober_cell")}
     headers = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True)
     needed = {line.split("[")[1].rstrip("]").split(".so")[0]
               for line in headers.stdout.splitlines() if "(NEEDED)" in line}

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from cellroute import _abi
+from cellroute import _abi, _net
 from conftest import SOURCE
 
 # Python's name, C's, and how flattened or renamed members are called in C.
@@ -44,6 +44,10 @@ STRUCTS = [
     (_abi.Outcome, "outcome", {}),
     (_abi.Count, "count", {}),
     (_abi.CellMetrics, "cell_metrics", {}),
+    (_abi.Readiness, "readiness", {}),
+    (_abi.EmfOptions, "emf_options", {}),
+    (_net.ProberOptions, "net_prober_options", {}),
+    (_net.Probe, "net_probe", {}),
 ]
 
 
@@ -61,7 +65,7 @@ def layout_in_c(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
             lines.append(f'printf("{name}.{member} %zu\\n", offsetof(cellroute_{name}, {inside}));')
     room = tmp_path_factory.mktemp("layout")
     source = room / "layout.c"
-    source.write_text('#include <stdio.h>\n#include "cellroute.h"\nint main(void) {\n'
+    source.write_text('#include <stdio.h>\n#include "cellroute_net.h"\nint main(void) {\n'
                       + "\n".join(lines) + "\nreturn 0; }\n")
     program = room / "layout"
     subprocess.run(["cc", "-std=c99", f"-I{SOURCE}/capi", source, "-o", program], check=True)

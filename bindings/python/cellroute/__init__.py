@@ -21,9 +21,11 @@ from .errors import (
     InvalidArgumentError, LibraryError, NoMemoryError, NoSnapshotError, NotFoundError,
     ReenteredError, RefusedError, UnavailableError, UnknownNameError, UnsupportedError,
 )
-from .guards import CellGuards, memory_size
+from .guards import CellGuards, Readiness, memory_size
 from .keys import Keys, pack_keys
 from .mapping_store import MappingStore
+from .metrics import EmfLines, Metrics, metrics_memory_size
+from .prober import Probe, Prober
 from .profile import Profile
 from .reasons import REASONS, STATUSES, Reason, Status
 from .records import Page, Past, PinnedProfile, Record
@@ -39,10 +41,12 @@ library_path: str = _lib.path
 
 __all__ = [
     "Assignment", "BrokenStoreError", "CacheCounts", "CachedStore", "Cell", "CellGuards",
-    "CellrouteError", "Client", "ConflictError", "CorruptError", "Decision", "Decisions", "ExhaustedError", "ForkedError", "InvalidArgumentError",
-    "Keys", "LibraryError", "Mapping", "MappingStore", "NO_CELL", "NoMemoryError", "NoSnapshotError",
-    "NotFoundError", "Page", "Past", "PinnedProfile", "Profile", "REASONS", "Reason", "Record",
-    "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "Tenant", "Topology",
+    "CellrouteError", "Client", "ConflictError", "CorruptError", "Decision", "Decisions", "EmfLines",
+    "ExhaustedError", "ForkedError", "InvalidArgumentError", "Keys", "LibraryError", "Mapping",
+    "MappingStore", "Metrics", "NO_CELL", "NoMemoryError", "NoSnapshotError", "NotFoundError",
+    "Page", "Past", "PinnedProfile", "Probe", "Prober", "Profile", "REASONS", "Readiness", "Reason",
+    "Record", "ReenteredError", "RefusedError", "Router", "STATUSES", "Status", "Store", "Tenant",
+    "Topology",
     "UnavailableError", "UnknownNameError", "UnsupportedError", "library_path", "memory_size",
-    "pack_keys",
+    "metrics_memory_size", "pack_keys",
 ]

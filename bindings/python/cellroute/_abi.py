@@ -217,6 +217,16 @@ class CellMetrics(Sized):
                 ("in_flight", c_uint64), ("load", c_uint64), ("retry_after_ns", c_int64)]
 
 
+class Readiness(Sized):
+    _fields_ = [("ready", c_uint32), ("reason", c_uint32), ("reserved", c_uint32),
+                ("generation", c_uint64), ("age_ns", c_int64), ("sentence", View)]
+
+
+class EmfOptions(Sized):
+    _fields_ = [("reserved", c_uint32), ("name_space", View), ("cell_id", View), ("status_code", View),
+                ("request_count", View), ("response_code", View), ("latency", View)]
+
+
 # Handles and what is written to are passed as addresses, structs by reference.
 P, E = c_void_p, POINTER(ErrorText)
 PROTOTYPES: dict[str, tuple[list[Any], Any]] = {
@@ -273,6 +283,15 @@ PROTOTYPES: dict[str, tuple[list[Any], Any]] = {
                 POINTER(DecisionStruct), E], c_int32),
     "router_count": ([P, c_uint32, c_uint32, POINTER(Count)], c_int32),
     "router_cell_metrics": ([P, c_uint32, c_int64, POINTER(CellMetrics)], c_int32),
+    "router_readiness": ([P, c_int64, c_int64, POINTER(Readiness)], c_int32),
+    "metrics_memory_size": ([POINTER(RouterOptions), POINTER(c_uint64)], c_int32),
+    "metrics_create": ([P, P, c_uint64, POINTER(P), E], c_int32),
+    "metrics_destroy": ([P], None),
+    "metrics_observe": ([P, c_uint32, POINTER(DecisionStruct), P, c_int64], c_int32),
+    "metrics_lookup": ([P, c_uint32, POINTER(Mapping)], c_int32),
+    "metrics_write": ([P, P, P, c_int64, P, c_size_t, POINTER(c_size_t), E], c_int32),
+    "emf_write": ([P, POINTER(EmfOptions), POINTER(DecisionStruct), P, c_int64, c_int64, P,
+                   c_size_t, POINTER(c_size_t), E], c_int32),
 }
 # These take less time than letting other threads run would, and neither block nor call back. Without
 # argument types: converting arguments would cost more than the call. They are given what byref()

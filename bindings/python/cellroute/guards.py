@@ -6,8 +6,8 @@ import ctypes
 from dataclasses import dataclass
 from typing import Any
 
-from ._abi import NO_LIMITER, CellMetrics, RouterOptions, lib
-from ._calls import check
+from ._abi import NO_LIMITER, CellMetrics, Readiness as ReadinessStruct, RouterOptions, lib
+from ._calls import check, text_of
 from .reasons import REASONS
 
 
@@ -22,6 +22,29 @@ class CellGuards:
     load: int
     retry_after_ns: int
     """Until the breaker lets probes through."""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether a router may be sent requests."""
+
+    ready: bool
+    reason: str
+    """READY, NO_SNAPSHOT, TOO_OLD or AGE_UNKNOWN."""
+    sentence: str
+    generation: int
+    """Of what serves; 0: nothing does."""
+    age_ns: int | None
+    """Since what serves was published, or a refresh found nothing newer."""
+
+
+REASONS_OF_READINESS = ("READY", "NO_SNAPSHOT", "TOO_OLD", "AGE_UNKNOWN")
+
+
+def readiness_of(struct: ReadinessStruct) -> Readiness:
+    return Readiness(
+        bool(struct.ready), REASONS_OF_READINESS[struct.reason], text_of(struct.sentence),
+        struct.generation, struct.age_ns if struct.age_ns >= 0 else None)
 
 
 def cell_guards(metrics: CellMetrics) -> CellGuards:

@@ -9,11 +9,11 @@ import time
 from typing import Any, Iterable, Sequence
 
 from . import _abi
-from ._abi import CellMetrics, Count, ErrorText, LoadOptions, PublishOptions, lib
+from ._abi import CellMetrics, Count, ErrorText, LoadOptions, PublishOptions, Readiness as ReadinessStruct, lib
 from ._calls import as_bytes, call, check, made, sized_text, view_of
 from .assignment import Assignment, Mapping
 from .errors import CellrouteError
-from .guards import CellGuards, cell_guards, lend, router_options
+from .guards import CellGuards, Readiness, cell_guards, lend, readiness_of, router_options
 from .path import Path
 from .profile import Names, Profile
 from .reasons import REASONS
@@ -170,6 +170,14 @@ class Router(Path):
         code = lib.router_cell_metrics(self._handle.address, number, _now(now_ns), metrics)
         check(code, what=f'cell "{cell}"')
         return cell_guards(metrics)
+
+    def readiness(self, *, max_age_ns: int = 0, now_ns: int | None = None) -> Readiness:
+        """Whether requests may be sent here: a topology serves, and was published, or found
+        unchanged by refresh(), no longer than `max_age_ns` ago (0: whenever)."""
+        struct = ReadinessStruct()
+        code = lib.router_readiness(self._handle.address, max_age_ns, _now(now_ns), struct)
+        check(code, what="readiness")
+        return readiness_of(struct)
 
     def counts(self) -> dict[str, int]:
         """Decisions of route() and route_batch() by reason. Exact where no two calls shared a lane."""

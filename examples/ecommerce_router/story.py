@@ -24,6 +24,9 @@ from telling import Answer, Process, ask, expect, tell, title, until
 HERE = pathlib.Path(__file__).parent
 REGION, ISSUER, AUDIENCE = "eu-west-1", "https://login.example.com", "shop-api"
 MAPPED = {"cust-000001": "shop-2", "cust-000002": "shop-3", "cust-000003": "shop-1"}
+# Of /metrics, to be read here.
+SHOWN = ("cellroute_decisions_total", "cellroute_cell_calls_total", "cellroute_lookups_total", "cellroute_cell_healthy",
+         "cellroute_cell_load", "cellroute_cache_hits_total", "cellroute_cache_stale_total")
 CUSTOMERS = [f"cust-{number:06}" for number in range(1, 31)]
 
 
@@ -200,10 +203,12 @@ class Shop:
         print(f"    {self.operator('/health').decode()}")
         for cell, seen in json.loads(self.operator("/cells")).items():
             print(f"    {cell}: {seen}")
-        lines = self.operator("/metrics").decode().splitlines()
-        shown = [line for line in lines if line.startswith("cellroute_") and not line.endswith(" 0")]
-        for line in shown:
-            print(f"    {line}")
+        lines = [line for line in self.operator("/metrics").decode().splitlines() if not line.startswith("#")]
+        shown = [line for line in lines if line.startswith(SHOWN) and not line.endswith(" 0")]
+        print("\n".join(f"    {line}" for line in shown))
+        print(f"    and {len(lines) - len(shown)} lines more")
+        limited = sum(int(line.split()[-1]) for line in lines if 'reason="KEY_LIMIT"' in line)
+        expect(limited, 51)
 
 
 def story(stack: ExitStack) -> None:

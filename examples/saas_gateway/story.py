@@ -23,6 +23,7 @@ class Saas:
         self.folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         self.folder.chmod(0o755)
         self.cells: dict[str, tuple[Process, int]] = {}
+        self.limited = 0
         self.topology = (HERE / "topology.yaml").read_text()
         for number in (1, 2, 3):
             port = self.start_cell(f"cell-{number}", 0)
@@ -105,7 +106,9 @@ class Saas:
             quiet = Counter(self.ask(tenant).status for tenant in TENANTS)
             print(f"    generation {generation}: noisy {dict(told)}, the others {dict(quiet)}")
             expect((allowed <= told[200] <= allowed + 10, told[200] + told[429], quiet), (True, 60, {200: len(TENANTS)}))
+            self.limited += told[429]
         refused = self.ask("noisy-2")
+        self.limited += refused.status == 429
         print(f"    {refused.told()}\n    {refused.body.decode().strip()}")
 
     def lose_a_cell(self) -> None:
@@ -128,7 +131,13 @@ class Saas:
         until(lambda: self.ask(victim).status == 200, "cell-2 is served again")
         print(f"    {victim}: {self.ask(victim).told()}")
 
-    def show_log(self) -> None:
+    def show_what_is_counted(self) -> None:
+        title("What both workers counted, at /metrics")
+        text = ask(self.gateway.port, "/metrics").body.decode()
+        lines = [line for line in text.splitlines() if line.startswith("cellroute_decisions_total")]
+        print("\n".join(f"    {line}" for line in lines))
+        limited = sum(int(line.split()[-1]) for line in lines if 'reason="KEY_LIMIT"' in line)
+        expect(limited, self.limited)
         title("The last lines of nginx's log")
         for line in (self.gateway.folder / "cells.log").read_text().splitlines()[-3:]:
             print(f"    {line}")
@@ -144,7 +153,7 @@ def story(stack: ExitStack) -> None:
     saas.forward()
     saas.limit()
     saas.lose_a_cell()
-    saas.show_log()
+    saas.show_what_is_counted()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from shop_front.forward import CallFailed, CellAnswer, call_cell
 from shop_front.headers import back, onward
 
 BEARER = re.compile(r"bearer +([^\s,]+)\Z", re.IGNORECASE | re.ASCII)
+LARGEST_STATUS = 599
 READS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -109,6 +110,8 @@ class Gateway:
         try:
             cell = call_cell(decision.endpoint() or "", request.method, request.target, headers, request.body,
                              decision.timeout_ns / 1e9)
+            if cell.status > LARGEST_STATUS:
+                raise CallFailed("connect", f"{cell.status} is no status of HTTP")
         except CallFailed as failure:
             return self._failed(decision, failure, time.monotonic_ns() - began, request_id)
         self._end(decision, time.monotonic_ns() - began, http_status=cell.status)

@@ -104,9 +104,10 @@ class Provisioner:
             self._as_owner("postgres", "CREATE ROLE {role} NOINHERIT", role=Name(role))
         except psycopg2.errors.DuplicateObject:
             pass
-        if login:
-            self._as_owner("postgres", "ALTER ROLE {role} LOGIN PASSWORD {password}", role=Name(role),
-                           password=sql.Literal(self._secret(role)))
+        if login:  # what its sessions run has tokens in it, and other sessions of it could look
+            self._as_owner("postgres", "ALTER ROLE {role} LOGIN PASSWORD {password};"
+                                       "ALTER ROLE {role} SET track_activities = off",
+                           role=Name(role), password=sql.Literal(self._secret(role)))
 
     def _database(self, database: str, login: str) -> None:
         name = Name(database)

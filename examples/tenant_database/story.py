@@ -296,6 +296,8 @@ def attempts(other: Place) -> list[tuple[str, tuple[tuple[Any, ...], ...], tuple
         ("drops his role", (("RESET ROLE",), ("SELECT * FROM {orders}",)), denied + ("2 rows",)),
         ("switches the row policy off", (("ALTER TABLE {orders} DISABLE ROW LEVEL SECURITY",),), ("must be owner",)),
         ("reads what tokens are signed with", (("SELECT * FROM trust.secret",),), ("permission denied",)),
+        ("looks at what other sessions run",
+         (("RESET ROLE",), ("SELECT query FROM pg_stat_activity WHERE query LIKE '%%token%%'",)), ("0 rows",)),
         ("lowers his bill", (("UPDATE usage SET requests = 0",),), ("usage only grows",)),
     ]
 

@@ -41,9 +41,11 @@ class CellFailed(Exception):
 
 
 def lost(error: psycopg2.Error) -> bool:
-    """Of a connection that breaks off psycopg2 makes either of two kinds."""
-    return isinstance(error, psycopg2.OperationalError) or (
-        type(error) is psycopg2.DatabaseError and error.pgcode is None)
+    """The server is not there, goes, or takes no connection. Of one that breaks off psycopg2 makes either of two
+    kinds, without a code."""
+    if error.pgcode is None:
+        return isinstance(error, psycopg2.OperationalError) or type(error) is psycopg2.DatabaseError
+    return bool(error.pgcode.startswith(("57P", "53", "08")))  # PostgreSQL, appendix A
 
 
 class TenantTransaction:

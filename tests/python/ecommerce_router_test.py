@@ -248,6 +248,13 @@ def test_a_cell_that_fails_is_left_alone_and_its_customers_told_when_to_come_bac
     assert shop.in_flight() == 0
 
 
+def test_what_is_no_status_of_http_is_502(shop: Shop) -> None:
+    for cell in shop.cells.values():
+        cell.answer = lambda _: Answered(999)
+    assert shop.ask()[0].status == 502
+    assert shop.in_flight() == 0
+
+
 def test_a_head_says_how_long_the_body_would_be(shop: Shop) -> None:
     for cell in shop.cells.values():
         cell.answer = lambda _: Answered(200, (), b"")

@@ -149,6 +149,18 @@ def test_a_token_is_good_for_its_own_tenant_and_for_a_minute(room: Room, tenant:
     assert room.run(tenant, "SELECT * FROM {orders} WHERE false") == []
 
 
+@pytest.mark.parametrize("tenant", ["ann", "cyd"])
+def test_other_sessions_tokens_are_not_to_be_seen(room: Room, tenant: str) -> None:
+    """Whoever smuggles statements in can drop the role, and is then who the other sessions are, too."""
+    look = "SELECT query FROM pg_stat_activity WHERE usename = 'app' AND pid <> pg_backend_pid()"
+    with room.tenancy.transaction("bob"), room.tenancy.transaction("dan"), room.tenancy.transaction(tenant) as transaction:
+        transaction.run("RESET ROLE")
+        seen = [str(query) for (query,) in transaction.run(look)]
+        transaction.run("SELECT set_config('role', %s, true)", room.places[tenant].role)
+    assert len(seen) >= 1
+    assert not [query for query in seen if "token" in query]
+
+
 def test_the_owner_of_the_tables_reads_no_rows_either(room: Room) -> None:
     place = room.places["ann"]
     room.run("ann", "INSERT INTO {orders} (order_id, item, cents) VALUES (1, 'chair', 1) ON CONFLICT DO NOTHING")
@@ -198,6 +210,18 @@ def test_a_statement_that_takes_too_long_is_a_failure_of_the_cell(room: Room) ->
             transaction.run("SELECT pg_sleep(10)")
     assert room.in_flight() == 0
     assert room.run("ann", "SELECT 1") == [(1,)]
+
+
+def test_a_row_that_is_locked_is_no_failure_of_the_cell(room: Room) -> None:
+    room.run("ann", "INSERT INTO {orders} (order_id, item, cents) VALUES (7, 'chair', 1) ON CONFLICT DO NOTHING")
+    room.run("ann", "SELECT 1")
+    with room.tenancy.transaction("ann") as first:
+        first.run("UPDATE {orders} SET cents = 2 WHERE order_id = 7")
+        with pytest.raises(psycopg2.errors.LockNotAvailable):
+            with room.tenancy.transaction("ann") as second:
+                second.run("SET LOCAL lock_timeout = 1")
+                second.run("UPDATE {orders} SET cents = 3 WHERE order_id = 7")
+    assert room.in_flight() == 0
 
 
 def test_who_has_no_plan_is_not_unlimited(room: Room) -> None:

@@ -66,7 +66,8 @@ class Saas:
              self.ask(host=f"ACME.{DOMAIN}:80", target="/tenant/acme", X_Tenant_ID="acme")),
         ):
             print(f"    {what:52} {answer.json['customer']}: {answer.told()}")
-            expect((answer.status, answer.json["customer"], answer.json["cell"]), (200, "acme", self.ask("acme").json["cell"]))
+            expect((answer.status, answer.json["customer"]), (200, "acme"))
+            expect(answer.json["cell"], self.ask("acme").json["cell"])
 
     def refuse(self) -> None:
         title("Whose it is not clear, is nobody's")
@@ -90,7 +91,8 @@ class Saas:
         target = "/reports/a%20b;v=1?tag=a%26b&tag=b+c&empty="
         for number, method in enumerate(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "REPORT")):
             answer = self.ask(f"method-{number}", target, method, body=b'{"a":1}', X_Cell_ID="forged", x_cell_id="forged")
-            got = [(name, value) for name, value in answer.json["headers"] if name.lower() in ("x-cell-id", "x-tenant-id")]
+            ours = ("x-cell-id", "x-tenant-id")
+            got = [(name, value) for name, value in answer.json["headers"] if name.lower() in ours]
             print(f"    {method:8} {answer.told()}: {answer.json['target']} {got}")
             expect((answer.status, answer.json["method"], answer.json["target"]), (200, method, target))
             expect(sorted(got), [("X-Cell-ID", answer.json["cell"]), ("X-Tenant-ID", f"method-{number}")])
@@ -99,7 +101,8 @@ class Saas:
         title("A noisy tenant is limited, over both workers, and nobody else is; a new topology is taken without a reload")
         for generation, allowed in ((1, 20), (2, 40)):
             if generation > 1:
-                self.topology = self.topology.replace("generation: 1", "generation: 2").replace("requests: 20", "requests: 40")
+                self.topology = self.topology.replace("generation: 1", "generation: 2")
+                self.topology = self.topology.replace("requests: 20", "requests: 40")
                 self.publish()
                 until(lambda: self.log().count("generation 2 serves") >= 2, "both workers serve generation 2")
             told = Counter(self.ask(f"noisy-{generation}").status for _ in range(60))

@@ -68,5 +68,5 @@ def outline(lower: list[float], upper: list[float], bottom: int, highest: float)
 
 def rounded_up(value: float) -> float:
     """To four equal steps of a number that is easily read."""
-    return next(4.0 * step * scale for scale in (1, 10, 100, 1000, 10_000, 100_000) for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7.5)
-                if 4 * step * scale >= value)
+    steps = [step * scale for scale in (1, 10, 100, 1000, 10_000, 100_000) for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7.5)]
+    return next(4.0 * step for step in steps if 4 * step >= value)

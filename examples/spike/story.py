@@ -145,7 +145,8 @@ def story(stack: ExitStack) -> None:
         series = [Series(f"nginx {'with cellroute' if how == 'with' else 'alone (hash consistent)'}",
                          [{kind: kinds[kind] / width for kind in KINDS} for kinds in seen.kinds])
                   for how, seen in sorted(found.items(), reverse=True)]
-        marks = [(SPIKE * SECONDS, "spike"), (DEATH * SECONDS, "shop-2 dies"), (BACK * SECONDS, "is back"), (OVER * SECONDS, "over")]
+        marks = [(part * SECONDS, what) for part, what in (
+            (SPIKE, "spike"), (DEATH, "shop-2 dies"), (BACK, "is back"), (OVER, "over"))]
         pathlib.Path(sys.argv[1]).write_text(chart(series, SECONDS, marks))
         print(f"the chart is in {sys.argv[1]}")
 

@@ -83,7 +83,8 @@ class Answer:
         return text + (f", retry after {retry} s" if retry else "")
 
 
-def ask(port: int, target: str, method: str = "GET", headers: Mapping[str, str] = {}, body: bytes | None = None) -> Answer:
+def ask(port: int, target: str, method: str = "GET", headers: Mapping[str, str] = {},
+        body: bytes | None = None) -> Answer:
     """A request to a server on loopback, over a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:

@@ -46,7 +46,8 @@ class Place:
         names = {name: labels[name] for name in ("database", "login", "role", "schema", "orders_table")}
         for what, name in names.items():
             if not 1 <= len(name.encode()) <= LONGEST_NAME:
-                raise PlaceRefused(f"{what} {name!r} has {len(name.encode())} bytes, PostgreSQL takes 1 to {LONGEST_NAME}")
+                raise PlaceRefused(
+                    f"{what} {name!r} has {len(name.encode())} bytes, PostgreSQL takes 1 to {LONGEST_NAME}")
         return cls(
             cell=decision.cell or "", directory=(decision.endpoint() or "").removeprefix("unix:"),
             tenant=labels["tenant"], **names)

@@ -147,7 +147,7 @@ class Saas:
                     rows = transaction.run(*statement)
                 if any(other in map(str, row) for row in rows):
                     sys.exit(f"{tenant} has read {rows}")
-                raise Undo(f"{transaction.row_count - before} rows, his own" if rows else f"{transaction.row_count - before} rows")
+                raise Undo(f"{transaction.row_count - before} rows" + (", his own" if rows else ""))
         except Undo as seen:
             return str(seen)
         except psycopg2.Error as error:
@@ -229,7 +229,8 @@ class Saas:
                 except Refused as refused:
                     told[str(refused)] += 1
                     retry_s = refused.decision.retry_after_s
-            print(f"    {tenant:8} {TENANTS[tenant][1]:13} {dict(told)}" + (f", retry after {retry_s} s" if retry_s else ""))
+            later = f", retry after {retry_s} s" if retry_s else ""
+            print(f"    {tenant:8} {TENANTS[tenant][1]:13} {dict(told)}{later}")
             expect(told["OK"], allowed)
 
     def lose_a_cell(self) -> None:
@@ -287,7 +288,8 @@ def attempts(other: Place) -> list[tuple[str, tuple[tuple[Any, ...], ...], tuple
         ("deletes without a WHERE", (("DELETE FROM {orders} RETURNING *",),), ("2 rows",)),
         ("writes in the other's name",
          (("INSERT INTO {orders} VALUES (%s, 9, 'planted', 1)", other.tenant),), ("row-level security",)),
-        ("moves his own row to the other", (("UPDATE {orders} SET tenant_id = %s", other.tenant),), ("row-level security",)),
+        ("moves his own rows to the other",
+         (("UPDATE {orders} SET tenant_id = %s", other.tenant),), ("row-level security",)),
         ("names the other's table", ((f"SELECT * FROM {table}",),), ("2 rows", *denied)),
         ("says that he is the other", (become, ("SELECT * FROM {orders}",)),
          ("no token for this tenant", "permission denied", "does not exist")),

@@ -131,8 +131,9 @@ class Tenancy:
             self._connections.keep(place, connection)
 
     def _begun(self, place: Place, timeout_ns: int) -> Any:
-        scope = {"role": place.role, "tenant": place.tenant, "schema": place.schema,
-                 "token": self._secret.token(place.tenant, self._clock()), "timeout": str(max(1, timeout_ns // 1_000_000))}
+        token = self._secret.token(place.tenant, self._clock())
+        scope = {"role": place.role, "tenant": place.tenant, "token": token, "schema": place.schema,
+                 "timeout": str(max(1, timeout_ns // 1_000_000))}
         while (kept := self._connections.idle(place)) is not None:
             try:
                 kept.cursor().execute(SCOPE, scope)

@@ -230,10 +230,10 @@ CELLROUTE_API int32_t cellroute_topology_generation(const cellroute_topology* to
 CELLROUTE_API int32_t cellroute_topology_cell_count(const cellroute_topology* topology,
                                                     uint32_t* count);
 
-/* The index-th endpoint of the cell-th cell in byte order of id, both from 0: first its general one,
- * which may be empty, and `resource` with it, then those by resource. Views live as long as the
- * topology: for hosts that look addresses up before they publish. CELLROUTE_E_NOT_FOUND: there is no
- * such cell, or behind its last. Since 4. */
+/* The index-th endpoint of the cell-th cell in byte order of id, both from 0: first its general
+ * one, which may be empty, and `resource` with it, then those by resource. Views live as long as
+ * the topology: for hosts that look addresses up before they publish. CELLROUTE_E_NOT_FOUND: there
+ * is no such cell, or behind its last. Since 4. */
 CELLROUTE_API int32_t cellroute_topology_endpoint_at(const cellroute_topology* topology,
                                                      uint32_t cell, uint32_t index,
                                                      cellroute_view* resource,

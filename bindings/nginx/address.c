@@ -108,6 +108,7 @@ cr_addresses_t* cr_addresses_create(const cellroute_topology* topology, ngx_log_
   cr_addresses_t* all = ngx_pcalloc(pool, sizeof(cr_addresses_t));
   if (all == NULL) goto failed;
   all->pool = pool;
+  all->held = 1;
   cellroute_topology_generation(topology, &all->generation);
   cellroute_topology_cell_count(topology, &cells);
   all->elts = ngx_pcalloc(pool, (count_endpoints(topology, cells) + 1) * sizeof(cr_address_t));
@@ -121,8 +122,8 @@ failed:
   return NULL;
 }
 
-void cr_addresses_destroy(cr_addresses_t* addresses) {
-  if (addresses != NULL) ngx_destroy_pool(addresses->pool);
+void cr_addresses_release(cr_addresses_t* addresses) {
+  if (addresses != NULL && --addresses->held == 0) ngx_destroy_pool(addresses->pool);
 }
 
 cr_address_t* cr_addresses_find(const cr_addresses_t* addresses, cellroute_view endpoint) {

@@ -9,7 +9,7 @@ static ngx_int_t refuse(ngx_conf_t* cf, const ngx_str_t* what, const char* text)
 static void destroy_checked(void* data) {
   cr_main_conf_t* conf = data;
   cellroute_topology_destroy(conf->checked);
-  cr_addresses_destroy(conf->addresses);
+  cr_addresses_release(conf->addresses);
 }
 
 static ngx_int_t check_topology(ngx_conf_t* cf, cr_main_conf_t* conf) {

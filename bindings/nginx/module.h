@@ -141,6 +141,7 @@ typedef struct {
 struct cr_addresses_s {
   ngx_pool_t* pool; /* that all of it is in */
   uint64_t generation;
+  ngx_uint_t held;
   cr_address_t* elts;
   ngx_uint_t count;
 };
@@ -148,7 +149,7 @@ struct cr_addresses_s {
 /* Looks names up in the DNS, which may block. A name that has no address is told to `log`, and its
  * cell is as one that cannot be connected to. NULL without memory. */
 cr_addresses_t* cr_addresses_create(const cellroute_topology* topology, ngx_log_t* log);
-void cr_addresses_destroy(cr_addresses_t* addresses); /* takes NULL */
+void cr_addresses_release(cr_addresses_t* addresses); /* takes NULL */
 cr_address_t* cr_addresses_find(const cr_addresses_t* addresses, cellroute_view endpoint);
 
 /* ---- Views ---- */
@@ -200,8 +201,11 @@ ngx_int_t cr_worker_start(ngx_cycle_t* cycle);
 void cr_worker_stop(ngx_cycle_t* cycle);
 ngx_int_t cr_worker_publish(const cellroute_topology* topology, ngx_uint_t gated,
                             cellroute_error* error);
+ngx_int_t cr_worker_open_mappings(cellroute_error* error);
 /* The view of what serves; NULL: nothing does, or there is no memory. */
 cr_view_t* cr_worker_view(uint64_t generation);
+/* Takes a new one, so that memory of mappings that serve no longer can go. */
+cr_view_t* cr_worker_renew_view(void);
 ngx_int_t cr_refresh_start(ngx_cycle_t* cycle);
 
 int64_t cr_now(void);

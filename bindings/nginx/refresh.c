@@ -13,7 +13,9 @@ typedef struct {
 typedef struct {
   stamp_t topology, mappings; /* as they were last read */
   cellroute_topology* loaded; /* newer than what serves */
-  ngx_uint_t topology_new, mappings_new;
+  ngx_uint_t topology_new;
+  ngx_uint_t mappings_new; /* not published yet */
+  ngx_uint_t mappings_published;
   ngx_uint_t failures;
   const char* subject[2]; /* what failed */
   cellroute_error error[2];
@@ -43,22 +45,22 @@ static void note(const char* subject, const cellroute_error* error) {
   look.error[look.failures++] = *error;
 }
 
+/* Without its mappings a topology would send their keys elsewhere: it does not serve before. */
 static ngx_uint_t mappings_changed(void) {
   cellroute_error error = {.struct_size = sizeof error};
   u_char path[NGX_MAX_PATH];
-  const cr_main_conf_t* conf = cr_worker.conf;
-  if (cr_worker.store == NULL) return 0;
-  if (ngx_strncmp(conf->mappings.data, "lmdb:", 5) == 0) {
-    ngx_snprintf(path, sizeof path, "%s/data.mdb%Z", conf->mappings.data + 5);
-    return changed((const char*)path, &look.mappings);
-  }
-  const int32_t code = cellroute_store_refresh(cr_worker.store, &error);
+  const u_char* place = cr_worker.conf->mappings.data + 5;
+  const ngx_uint_t lmdb = ngx_strncmp(cr_worker.conf->mappings.data, "lmdb:", 5) == 0;
+  const ngx_uint_t opened = cr_worker.store != NULL;
+  ngx_snprintf(path, sizeof path, lmdb ? "%s/data.mdb%Z" : "%s%Z", place);
+  if (opened && lmdb) return changed((const char*)path, &look.mappings);
+  const int32_t code =
+      opened ? cellroute_store_refresh(cr_worker.store, &error) : cr_worker_open_mappings(&error);
   if (code == CELLROUTE_OK || code == CELLROUTE_UNCHANGED) {
     ngx_memzero(&look.mappings, sizeof look.mappings);
     return code == CELLROUTE_OK;
   }
   /* It fails as long as the file stays: told once a file. */
-  ngx_snprintf(path, sizeof path, "%s%Z", conf->mappings.data + 5);
   if (changed((const char*)path, &look.mappings)) note("mappings", &error);
   return 0;
 }
@@ -97,9 +99,9 @@ static ngx_int_t publish_loaded(ngx_log_t* log) {
   cellroute_error error = {.struct_size = sizeof error};
   cr_addresses_t* addresses = cr_addresses_create(look.loaded, log);
   if (addresses == NULL) return NGX_ERROR;
-  cr_addresses_destroy(__atomic_exchange_n(&cr_worker.incoming, addresses, __ATOMIC_ACQ_REL));
+  cr_addresses_release(__atomic_exchange_n(&cr_worker.incoming, addresses, __ATOMIC_ACQ_REL));
   if (cr_worker_publish(look.loaded, 1, &error) == NGX_OK) return NGX_OK;
-  cr_addresses_destroy(__atomic_exchange_n(&cr_worker.incoming, NULL, __ATOMIC_ACQ_REL));
+  cr_addresses_release(__atomic_exchange_n(&cr_worker.incoming, NULL, __ATOMIC_ACQ_REL));
   note("topology", &error);
   if (error.code == CELLROUTE_E_UNAVAILABLE) ngx_memzero(&look.topology, sizeof look.topology);
   return NGX_ERROR;
@@ -107,14 +109,21 @@ static ngx_int_t publish_loaded(ngx_log_t* log) {
 
 static void publish_mappings(void) {
   cellroute_error error = {.struct_size = sizeof error};
-  if (cr_worker_publish(cr_worker.topology, 1, &error) != NGX_OK) note("mappings", &error);
+  const cellroute_topology* topology = cr_worker.topology;
+  if (topology == NULL) topology = cr_worker.conf->checked;
+  look.mappings_published = cr_worker_publish(topology, 1, &error) == NGX_OK;
+  look.mappings_new = error.code == CELLROUTE_E_UNAVAILABLE; /* next time */
+  if (!look.mappings_published) note("mappings", &error);
 }
 
 static void refresh_task(void* data, ngx_log_t* log) {
-  look.mappings_new = mappings_changed();
+  const ngx_uint_t mapped = cr_worker.conf->mappings.len != 0;
+  if (mapped && mappings_changed()) look.mappings_new = 1;
+  if (mapped && cr_worker.store == NULL) return;
   look.loaded = load();
   look.topology_new = look.loaded != NULL && publish_loaded(log) == NGX_OK;
-  if (!look.topology_new && look.mappings_new && cr_worker.topology != NULL) publish_mappings();
+  if (look.topology_new) look.mappings_new = 0;
+  if (look.mappings_new) publish_mappings();
 }
 
 static void tell(void) {
@@ -137,19 +146,16 @@ static void again(void) {
 }
 
 static void refreshed(ngx_event_t* event) {
-  uint64_t generation = 0;
   if (look.topology_new) {
     cellroute_topology_destroy(cr_worker.refreshed);
     cr_worker.refreshed = look.loaded;
-    cellroute_topology_generation(look.loaded, &generation);
-    cr_worker_view(generation);
-    tell();
   } else {
     cellroute_topology_destroy(look.loaded);
-    tell();
   }
+  if (look.topology_new || look.mappings_published) cr_worker_renew_view();
+  tell();
   look.loaded = NULL;
-  look.topology_new = 0;
+  look.topology_new = look.mappings_published = 0;
   again();
 }
 

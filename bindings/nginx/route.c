@@ -224,6 +224,12 @@ void cr_route(cr_ctx_t* ctx) {
     decision->reason = 0;
     decide(ctx);
   }
+  if (decision->status == CELLROUTE_STATUS_OK && cr_view_cell(ctx->view, decision->cell) == NULL) {
+    /* It went with a topology that came between the decision and its names. */
+    cr_report(ctx, CELLROUTE_CLIENT_ABORT, 0, ctx->routed_ns);
+    ctx->reported = 0;
+    decide(ctx);
+  }
   if (decision->status != CELLROUTE_STATUS_OK) cr_observe(ctx, NULL, ctx->routed_ns);
 }
 

@@ -25,7 +25,7 @@ cr_view_t* cr_view_create(cellroute_router* router, uint32_t cells, ngx_log_t* l
 void cr_view_release(cr_view_t* view) {
   if (view == NULL || --view->held > 0) return;
   cellroute_snapshot_destroy(view->snapshot);
-  cr_addresses_destroy(view->addresses);
+  cr_addresses_release(view->addresses);
   ngx_free(view);
 }
 

@@ -49,18 +49,26 @@ ngx_int_t cr_worker_publish(const cellroute_topology* topology, ngx_uint_t gated
   return NGX_OK;
 }
 
-cr_view_t* cr_worker_view(uint64_t generation) {
-  if (cr_worker.view != NULL && cr_worker.view->generation == generation) return cr_worker.view;
+cr_view_t* cr_worker_renew_view(void) {
+  cr_view_t* before = cr_worker.view;
   cr_view_t* view = cr_view_create(cr_worker.router, cr_worker.cells, ngx_cycle->log);
-  if (view == NULL) return cr_worker.view;
+  if (view == NULL) return before;
   cr_addresses_t* incoming = __atomic_load_n(&cr_worker.incoming, __ATOMIC_ACQUIRE);
   if (incoming != NULL && incoming->generation == view->generation) {
     view->addresses = incoming;
     __atomic_store_n(&cr_worker.incoming, NULL, __ATOMIC_RELEASE);
+  } else if (before != NULL && before->generation == view->generation) {
+    view->addresses = before->addresses;
+    if (view->addresses != NULL) ++view->addresses->held;
   }
-  cr_view_release(cr_worker.view);
+  cr_view_release(before);
   cr_worker.view = view;
   return view;
+}
+
+cr_view_t* cr_worker_view(uint64_t generation) {
+  cr_view_t* view = cr_worker.view;
+  return view != NULL && view->generation == generation ? view : cr_worker_renew_view();
 }
 
 static ngx_int_t fail(ngx_cycle_t* cycle, const char* what, const cellroute_error* error) {
@@ -68,15 +76,12 @@ static ngx_int_t fail(ngx_cycle_t* cycle, const char* what, const cellroute_erro
   return NGX_ERROR;
 }
 
-static ngx_int_t open_mappings(ngx_cycle_t* cycle, const cr_main_conf_t* conf) {
-  cellroute_error error = {.struct_size = sizeof error};
+ngx_int_t cr_worker_open_mappings(cellroute_error* error) {
+  const ngx_str_t* url = &cr_worker.conf->mappings;
   const cellroute_store_options options = {.struct_size = sizeof options, .open_existing = 1};
-  if (conf->mappings.len == 0) return NGX_OK;
-  if (cellroute_store_open(cr_view_of(&conf->mappings), &options, &cr_worker.store, &error) !=
-      CELLROUTE_OK) {
-    return fail(cycle, "the mappings do not open", &error);
-  }
-  return NGX_OK;
+  if (url->len == 0 || cr_worker.store != NULL) return NGX_OK;
+  const int32_t code = cellroute_store_open(cr_view_of(url), &options, &cr_worker.store, error);
+  return code == CELLROUTE_OK ? NGX_OK : NGX_ERROR;
 }
 
 static ngx_int_t start_router(ngx_cycle_t* cycle, cr_main_conf_t* conf) {
@@ -92,7 +97,9 @@ static ngx_int_t start_router(ngx_cycle_t* cycle, cr_main_conf_t* conf) {
   cr_worker.conf = conf;
   cr_worker.cells = zone->options.cells;
   cr_worker.lane = (uint32_t)(ngx_worker % zone->options.lanes);
-  if (open_mappings(cycle, conf) != NGX_OK) return NGX_ERROR;
+  if (cr_worker_open_mappings(&error) != NGX_OK) {
+    return fail(cycle, "the mappings do not open", &error);
+  }
   cr_worker.incoming = conf->addresses;
   conf->addresses = NULL;
   if (cr_worker_publish(conf->checked, 0, &error) != NGX_OK) {
@@ -124,7 +131,7 @@ void cr_worker_stop(ngx_cycle_t* cycle) {
     cr_worker.free = next;
   }
   cr_view_release(cr_worker.view);
-  cr_addresses_destroy(cr_worker.incoming);
+  cr_addresses_release(cr_worker.incoming);
   cellroute_metrics_destroy(cr_worker.metrics);
   cellroute_router_destroy(cr_worker.router);
   cellroute_store_destroy(cr_worker.store);

@@ -41,6 +41,35 @@ static void formats(void) {
   cellroute_topology_destroy(topology);
 }
 
+/* Its own text, since of the shared one's cells none has endpoints by resource. */
+static void endpoints(void) {
+  const char* text =
+      "generation: 1\nhash_seed: 1\ncells:\n"
+      "  - {id: b, endpoint: 'http://b', endpoints: {orders: 'http://o.b', pay: 'http://p.b'}}\n"
+      "  - {id: a}\n";
+  cellroute_topology* topology = NULL;
+  cellroute_view resource, endpoint;
+  CHECK_CODE(cellroute_topology_load(view_of(text), NULL, &topology, NULL), CELLROUTE_OK);
+  CHECK_CODE(cellroute_topology_endpoint_at(topology, 0, 0, &resource, &endpoint), CELLROUTE_OK);
+  CHECK(resource.size == 0 && endpoint.size == 0); /* of a, the first by id */
+  CHECK_CODE(cellroute_topology_endpoint_at(topology, 0, 1, &resource, &endpoint),
+             CELLROUTE_E_NOT_FOUND);
+  CHECK_CODE(cellroute_topology_endpoint_at(topology, 1, 0, &resource, &endpoint), CELLROUTE_OK);
+  CHECK(resource.size == 0);
+  CHECK_TEXT(endpoint, "http://b");
+  CHECK_CODE(cellroute_topology_endpoint_at(topology, 1, 2, &resource, &endpoint), CELLROUTE_OK);
+  CHECK_TEXT(resource, "pay");
+  CHECK_TEXT(endpoint, "http://p.b");
+  CHECK_CODE(cellroute_topology_endpoint_at(topology, 1, 3, &resource, &endpoint),
+             CELLROUTE_E_NOT_FOUND);
+  CHECK_CODE(cellroute_topology_endpoint_at(topology, 2, 0, &resource, &endpoint),
+             CELLROUTE_E_NOT_FOUND);
+  CHECK_CODE(cellroute_topology_endpoint_at(topology, 0, 0, NULL, &endpoint), CELLROUTE_E_NULL);
+  CHECK_CODE(cellroute_topology_endpoint_at(topology, 0, 0, &resource, NULL), CELLROUTE_E_NULL);
+  CHECK_CODE(cellroute_topology_endpoint_at(NULL, 0, 0, &resource, &endpoint), CELLROUTE_E_NULL);
+  cellroute_topology_destroy(topology);
+}
+
 static void files(void) {
   const char* path = "capi_topology.yaml";
   cellroute_topology* topology = NULL;
@@ -134,6 +163,7 @@ static void handles(void) {
 
 void topology_test(void) {
   formats();
+  endpoints();
   files();
   unreadable_files();
   options();

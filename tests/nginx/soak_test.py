@@ -1,0 +1,13 @@
+"""A short turn of the soak, whose program runs for as long as one likes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from room import HERE
+
+
+def test_nginx_at_load_with_faults_answers_everybody_and_does_not_grow() -> None:
+    told = subprocess.run([sys.executable, HERE / "soak.py", "--seconds", "20"], capture_output=True, text=True, timeout=300)
+    assert told.returncode == 0, told.stdout + told.stderr

@@ -178,6 +178,7 @@ def test_a_path_without_a_customer_or_with_two_readings_is_400(shop: Shop, targe
     b"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     b"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n+4\r\nabcd\r\n0\r\n\r\n",
     b"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcdX\r\n0\r\n\r\n",
+    b"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcdXX0\r\n\r\n",
     b"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n",
     b"POST {path} HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nno header\r\nContent-Length: 4\r\n\r\nabcd",
     b"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length : 4\r\n\r\nabcd",
@@ -252,6 +253,13 @@ def test_what_is_no_status_of_http_is_502(shop: Shop) -> None:
     for cell in shop.cells.values():
         cell.answer = lambda _: Answered(999)
     assert shop.ask()[0].status == 502
+    assert shop.in_flight() == 0
+
+
+def test_a_header_that_cannot_go_on_is_400_and_holds_nothing(shop: Shop) -> None:
+    response, body = shop.ask(headers={"X@Note": "a"})
+    assert (response.status, json.loads(body)["reason"]) == (400, "HEADERS_MALFORMED")
+    assert shop.asked() == []
     assert shop.in_flight() == 0
 
 

@@ -34,10 +34,10 @@ class Answered:
 class LoopbackCell:
     """Answers every request with `answer(asked)`, which may take its time or raise to hang up."""
 
-    def __init__(self, answer: Callable[[Asked], Answered] = lambda _: Answered()) -> None:
+    def __init__(self, answer: Callable[[Asked], Answered] = lambda _: Answered(), port: int = 0) -> None:
         self.asked: list[Asked] = []
         self.answer = answer
-        self._server = LoopbackServer(("127.0.0.1", 0), self._endpoint())
+        self._server = LoopbackServer(("127.0.0.1", port), self._endpoint())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     def __enter__(self) -> "LoopbackCell":

@@ -13,7 +13,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,6 +23,7 @@
 #include "cellroute/guard/fleet_rule.hpp"
 #include "cellroute/guard/lease.hpp"
 #include "cellroute/guard/limiter.hpp"
+#include "cellroute/guard/own_memory.hpp"
 #include "cellroute/lease_store.hpp"
 #include "cellroute/names.hpp"
 
@@ -110,8 +110,6 @@ class FleetLimiter {
   }
 
  private:
-  using Memory = std::unique_ptr<std::byte, decltype(&std::free)>;
-
   FleetLimiter(std::byte* memory, FleetLimit limit, const FleetOptions& options,
                const KeyLimiter& shares) noexcept
       : limit_(std::move(limit)),
@@ -134,7 +132,7 @@ class FleetLimiter {
   guard::LeaseTable table_;
   NameIndex plans_;  // of all generations
   std::vector<FleetRule> rules_;
-  std::shared_ptr<const Memory> own_;  // the table's, where it is not the caller's
+  std::shared_ptr<const guard::OwnMemory> own_;  // the table's, where it is not the caller's
 };
 
 inline Result<FleetLimiter> FleetLimiter::create(std::span<std::byte> memory, FleetLimit limit,
@@ -168,21 +166,16 @@ inline Result<std::shared_ptr<const FleetLimiter>> FleetLimiter::make(FleetLimit
                                                                       const FleetOptions& options,
                                                                       const KeyLimiter& shares,
                                                                       const FleetLimiter* before) {
-  std::shared_ptr<const Memory> own = before != nullptr ? before->own_ : nullptr;
+  std::shared_ptr<const guard::OwnMemory> own = before != nullptr ? before->own_ : nullptr;
   const std::size_t size = bytes(options.entries);
   if (!own) {
-    own = std::make_shared<const Memory>(
-        static_cast<std::byte*>(std::calloc(1, size + guard::kLine)), &std::free);
-    if (*own == nullptr) {
+    own = std::make_shared<const guard::OwnMemory>(size);
+    if (own->bytes().size() < size) {
       return Error(ErrorCode::kResourceExhausted,
                    "no memory for a fleet limit's " + std::to_string(size) + " bytes");
     }
   }
-  void* start = own->get();
-  std::size_t room = size + guard::kLine;
-  std::span<std::byte> memory{static_cast<std::byte*>(std::align(guard::kLine, size, start, room)),
-                              size};
-  Result<FleetLimiter> made = create(memory, std::move(limit), options, shares, before);
+  Result<FleetLimiter> made = create(own->bytes(), std::move(limit), options, shares, before);
   if (!made.ok()) return made.error();
   made->own_ = std::move(own);
   return std::make_shared<const FleetLimiter>(std::move(*made));

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -15,6 +14,7 @@
 
 #include "cellroute/decide.hpp"
 #include "cellroute/decide_each.hpp"
+#include "cellroute/guard/own_memory.hpp"
 #include "cellroute/publish.hpp"
 #include "cellroute/published.hpp"
 #include "cellroute/snapshot.hpp"
@@ -51,18 +51,16 @@ class Router {
   // memory.
   static Result<std::unique_ptr<Router>> create(const RouterOptions& options) {
     if (Error error = FleetLimiter::check(options.fleet); !error.ok()) return error;
-    OwnMemory own(nullptr, &std::free);
+    guard::OwnMemory own;
     std::span<std::byte> memory = options.memory;
     if (memory.empty()) {
       const std::size_t bytes = GuardRegion::bytes(options.geometry);
-      own.reset(static_cast<std::byte*>(std::calloc(1, bytes + guard::kLine)));
-      if (bytes != 0 && !own) {
+      own = guard::OwnMemory(bytes);
+      memory = own.bytes();
+      if (memory.size() < bytes) {
         return Error(ErrorCode::kResourceExhausted,
                      "no memory for a guard region of " + std::to_string(bytes) + " bytes");
       }
-      void* start = own.get();
-      std::size_t room = bytes + guard::kLine;
-      memory = {static_cast<std::byte*>(std::align(guard::kLine, bytes, start, room)), bytes};
     }
     std::uint64_t seed = options.guard_seed;
     while (seed == 0) seed = std::uint64_t{std::random_device{}()} << 32 | std::random_device{}();
@@ -174,9 +172,8 @@ class Router {
 
  private:
   using Reading = Published<Snapshot>::Reading;
-  using OwnMemory = std::unique_ptr<std::byte, decltype(&std::free)>;
 
-  Router(const GuardRegion& region, OwnMemory own, const FleetOptions& fleet)
+  Router(const GuardRegion& region, guard::OwnMemory own, const FleetOptions& fleet)
       : own_(std::move(own)), guards_(region), published_(region.geometry().lanes), fleet_(fleet) {}
 
   std::uint32_t lanes() const noexcept { return guards_.region().geometry().lanes; }
@@ -238,7 +235,7 @@ class Router {
     return outcome;
   }
 
-  OwnMemory own_;
+  guard::OwnMemory own_;
   Guards guards_;
   Published<Snapshot> published_;
   std::mutex publishing_;

@@ -65,19 +65,37 @@ static ngx_uint_t mappings_changed(void) {
   return 0;
 }
 
-/* Of the generation that serves: it is the same, or the library says what is wrong with it. */
+/* The bytes of a topology, which equal ones share; NULL without memory. */
+static char* bytes_of(const cellroute_topology* topology, size_t* size) {
+  if (cellroute_topology_write(topology, CELLROUTE_FORMAT_BINARY, NULL, 0, size, NULL) !=
+      CELLROUTE_OK) {
+    return NULL;
+  }
+  char* bytes = malloc(*size + 1);
+  if (bytes != NULL && cellroute_topology_write(topology, CELLROUTE_FORMAT_BINARY, bytes, *size + 1,
+                                                size, NULL) != CELLROUTE_OK) {
+    free(bytes);
+    return NULL;
+  }
+  return bytes;
+}
+
+/* Whether it is what serves, read once more. Another one of the same generation is not, and the
+ * library will say what is wrong with it. */
 static ngx_uint_t serves(const cellroute_topology* loaded) {
-  cellroute_error error = {.struct_size = sizeof error};
   uint64_t generation = 0, serving = 0;
+  size_t size = 0, serving_size = 0;
   if (cr_worker.topology == NULL) return 0;
   cellroute_topology_generation(loaded, &generation);
   cellroute_topology_generation(cr_worker.topology, &serving);
   if (generation != serving) return 0;
-  const cellroute_view path = cr_view_of(&cr_worker.conf->topology);
-  if (cellroute_router_refresh(cr_worker.router, path, NULL, NULL, &error) < 0) {
-    note("topology", &error);
-  }
-  return 1;
+  char* bytes = bytes_of(loaded, &size);
+  char* serving_bytes = bytes_of(cr_worker.topology, &serving_size);
+  const ngx_uint_t same = bytes != NULL && serving_bytes != NULL && size == serving_size &&
+                          ngx_memcmp(bytes, serving_bytes, size) == 0;
+  free(bytes);
+  free(serving_bytes);
+  return same;
 }
 
 static cellroute_topology* load(void) {

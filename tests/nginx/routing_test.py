@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from room import LONG, Room, homes
+from room import LONG, Room, free_port, homes
 
 KEYS = [f"tenant-{i}" for i in range(60)] + ["é" * 20, "a b", "%2e%2e", "x" * 1024]
 
@@ -151,6 +151,29 @@ def test_a_resource_has_its_own_endpoint(room: Room) -> None:
     assert room.ask("k").json["cell"] == "a"
     assert room.ask("k", "/?r=orders").json["cell"] == "b"
     assert room.ask("k", "/?r=none").json["cell"] == "a"
+
+
+def test_cells_behind_tls_are_verified_by_their_own_names(room: Room) -> None:
+    port, cell = free_port(), room.cells["a"]
+    for name in ("localhost", "other"):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-keyout", room.folder / f"{name}.key", "-out", room.folder / f"{name}.pem", "-days", "2",
+                        "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"], check=True, capture_output=True)
+    room.write(f"generation: 1\nhash_seed: 1\ncells: [{{id: a, endpoint: 'https://localhost:{port}'}}]\n")
+    verify = (f"proxy_ssl_server_name on; proxy_ssl_name $cellroute_host; proxy_ssl_verify on; "
+              f"proxy_ssl_trusted_certificate {room.folder}/all.pem;")
+    (room.folder / "all.pem").write_text("".join((room.folder / f"{name}.pem").read_text() for name in ("localhost", "other")))
+
+    def configured(name: str) -> str:
+        front = (f"server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {room.folder}/{name}.pem; "
+                 f"ssl_certificate_key {room.folder}/{name}.key; location / {{ proxy_pass http://127.0.0.1:{cell.port}; }} }}")
+        return room.configure(f"cellroute key=$http_x_key; {verify} proxy_pass https://cells;", http=front)
+
+    room.start(configured("localhost"))
+    for _ in range(3):
+        assert room.ask("k").json["cell"] == "a"
+    room.reload(configured("other"))
+    assert room.ask("k").status == 502 and "upstream SSL certificate does not match" in room.log()
 
 
 TENANT = """

@@ -203,6 +203,16 @@ def test_a_refused_topology_is_told_once_and_the_last_good_one_serves(room: Room
     assert room.ask("k").status == 200
 
 
+def test_a_file_that_is_written_again_is_told_from_one_that_changed(room: Room) -> None:
+    room.publish()
+    room.start(room.configure(TELLS))
+    room.write(room.topology_text())
+    time.sleep(0.5)
+    assert "is refused" not in room.log()
+    room.write(room.topology_text(cell=", labels: {a: b}"))
+    wait_for(lambda: "generation 1 is not newer than 1" in room.log(), "the other one is refused")
+
+
 def test_guards_survive_a_reload_and_another_geometry_is_refused(room: Room) -> None:
     room.publish("limits: [{per: KEY, kind: BUCKET, requests: 10, period: 36000s}]")
     room.start(room.configure(workers=2))

@@ -22,7 +22,8 @@ from .errors import (
     InvalidArgumentError, LibraryError, NoMemoryError, NoSnapshotError, NotFoundError,
     ReenteredError, RefusedError, UnavailableError, UnknownNameError, UnsupportedError,
 )
-    ,
+from .fleet import FleetKeeper, LeaseStore, Usage, UsagePage
+from .guards import CellGuards, Readiness, memory_size
 from .keys import Keys, pack_keys
 from .mapping_store import MappingStore
 from .metrics import EmfLines, Metrics, metrics_memory_size

@@ -28,7 +28,7 @@ struct ProbeOptions {
   std::uint32_t rise = 2;          // good answers in a row that make a cell healthy
   std::uint32_t fall = 2;          // bad ones that make it unhealthy
   std::uint32_t concurrency = 16;  // probes at once
-  std::string ca_file;             // authorities as PEM; empty: the system's
+  std::string ca_file = {};        // authorities as PEM; empty: the system's
   std::uint64_t seed = 0;          // of the jitter, another one for each router
 };
 

@@ -73,7 +73,9 @@ static void inputs_of_other_versions(void) {
   CHECK_CODE(cellroute_router_memory_size(larger, &size), CELLROUTE_E_UNKNOWN_TAIL);
   larger->struct_size = 4097;
   CHECK_CODE(cellroute_router_memory_size(larger, &size), CELLROUTE_E_STRUCT_SIZE);
-  larger->struct_size = sizeof *larger - 8;
+  larger->struct_size = offsetof(cellroute_router_options, fleet_routers); /* its first size */
+  CHECK_CODE(cellroute_router_memory_size(larger, &size), CELLROUTE_OK);
+  larger->struct_size -= 8;
   CHECK_CODE(cellroute_router_memory_size(larger, &size), CELLROUTE_E_STRUCT_SIZE);
   free(larger);
 }

@@ -251,7 +251,7 @@ def test_tables_are_read_and_written_by_tls(authority: Authority, tmp_path: path
         assert item["CellId"] == {"S": "cell-a"}
         lines = "".join(json.dumps({"key": f"k{i}", "cell": "cell-a"}) + "\n" for i in range(40))
         (tmp_path / "records.jsonl").write_text(lines)
-        imported = run("import", str(tmp_path / "records.jsonl"), "--mappings", url, environment=trusting)
+        imported = run("import", "--input", str(tmp_path / "records.jsonl"), "--mappings", url, environment=trusting)
         assert imported.returncode == 0, imported.stderr
         assert theirs.scan(TableName="by-tls", Select="COUNT")["Count"] == 41
 

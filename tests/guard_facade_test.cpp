@@ -57,7 +57,7 @@ TEST_CASE("each guard refuses with its own name and a time to come again") {
   CellRules rules = rules_of(10, {limit_per(LimitPer::kCell, LimitKind::kWindow, 1000),
                                   limit_per(LimitPer::kCell, LimitKind::kBucket, 3)});
 
-  const KeyCharge charges[] = {{1, &wide}, {2, &key}};
+  const KeyCharge charges[] = {{{1}, &wide}, {{2}, &key}};
   CHECK(room.guards.admit(cell, 0, rules, charges, kStart, ticket).ok());
   Admission answer = room.guards.admit(cell, 0, rules, charges, kStart, ticket);
   CHECK(answer.refusal == Refusal::kKeyLimit);
@@ -115,10 +115,10 @@ TEST_CASE("a refusal at any guard leaves every other as it was") {
       }
       const Nanos now = kStart + 30 * kSecond;
       // Every word is in use before, as it would be on any but a cell's first day.
-      const KeyCharge charges[] = {{1, &many},
-                                   {2, refusing == 2 ? &one : &many},
-                                   {3, refusing == 3 ? &one : &many},
-                                   {4, refusing == 4 ? &one : &many}};
+      const KeyCharge charges[] = {{{1}, &many},
+                                   {{2}, refusing == 2 ? &one : &many},
+                                   {{3}, refusing == 3 ? &one : &many},
+                                   {{4}, refusing == 4 ? &one : &many}};
       REQUIRE(room.guards.admit(cell, 0, rules, charges, now, ticket).ok());
       if (refusing == 5) {
         Ticket other;
@@ -161,7 +161,7 @@ TEST_CASE("beyond a limit that only counts requests are admitted and counted") {
   const LimitRule key = *compile_limit(counting, 4);
   counting.per = LimitPer::kCell;
   const CellRules rules = rules_of(0, {counting});
-  const KeyCharge charge{1, &key};
+  const KeyCharge charge{{1}, &key};
   Ticket ticket;
   for (int i = 0; i < 10; ++i) {
     const Admission answer = room.guards.admit(cell, 1, rules, {&charge, 1}, kStart, ticket);
@@ -178,7 +178,7 @@ TEST_CASE("an unlimited plan is never refused, and too many charges always are")
   Limit limit;
   limit.unlimited = true;
   const LimitRule unlimited = *compile_limit(limit, 4);
-  const std::vector<KeyCharge> charges(9, KeyCharge{1, &unlimited});
+  const std::vector<KeyCharge> charges(9, KeyCharge{{1}, &unlimited});
   Ticket ticket;
   for (int i = 0; i < 1000; ++i) {
     REQUIRE(room.guards.admit(cell, 0, rules, std::span(charges).first(8), kStart, ticket).ok());
@@ -357,7 +357,7 @@ TEST_CASE("two processes on different generations share a region and agree") {
             if (!guards.admit(numbers[2], 0, rules, {}, kStart, ticket).ok()) return 2;
             guards.report(ticket, {OutcomeKind::kFailure}, rules, {}, kStart);
           }
-          const KeyCharge charge{guards.limiter().hash("k"), &key};
+          const KeyCharge charge{{guards.limiter().hash("k")}, &key};
           for (int i = 0; i < 4; ++i) {
             if (!guards.admit(numbers[1], 0, rules, {&charge, 1}, kStart, ticket).ok()) return 3;
           }
@@ -376,7 +376,7 @@ TEST_CASE("two processes on different generations share a region and agree") {
           int entered = 0;
           while (guards.admit(numbers[2], 1, rules, {}, kStart, ticket).ok()) ++entered;
           if (entered != 5) return 2;
-          const KeyCharge charge{guards.limiter().hash("k"), &key};
+          const KeyCharge charge{{guards.limiter().hash("k")}, &key};
           int admitted = 0;
           for (int i = 0; i < 6; ++i) {
             admitted += guards.admit(numbers[3], 1, rules, {&charge, 1}, kStart, ticket).ok();
@@ -400,7 +400,7 @@ TEST_CASE("workers killed at any moment leave guards that hold and recover") {
     std::vector<Ticket> held(30);
     for (std::uint32_t i = 0; i < rounds; ++i) {
       const Nanos now = kStart + i * 10 * kMicrosecond;
-      const KeyCharge charge{guards.limiter().hash(std::to_string(random() % 100)), &key};
+      const KeyCharge charge{{guards.limiter().hash(std::to_string(random() % 100))}, &key};
       Ticket& ticket = held[random() % held.size()];
       if (!ticket.empty()) {
         guards.report(ticket, {random() % 20 == 0 ? OutcomeKind::kFailure : OutcomeKind::kSuccess},
@@ -432,7 +432,7 @@ TEST_CASE("workers killed at any moment leave guards that hold and recover") {
     now += 120 * kSecond;
     int entered = 0;
     Ticket ticket;
-    const KeyCharge charge{guards.limiter().hash("7"), &key};
+    const KeyCharge charge{{guards.limiter().hash("7")}, &key};
     while (guards.admit(cell, 1, rules, {&charge, 1}, now, ticket).ok()) ++entered;
     CHECK(entered == 40);
   }

@@ -75,7 +75,7 @@ void work(const GuardRegion& region, std::span<const Operation> operations) {
       case 0: static_cast<void>(guards.region().claim(std::uint64_t{op.how} + 1)); break;
       case 1:
       case 2: {
-        const KeyCharge charges[] = {{op.how, &rules.bucket}, {op.where, &rules.window}};
+        const KeyCharge charges[] = {{{op.how}, &rules.bucket}, {{op.where}, &rules.window}};
         const std::span<const KeyCharge> charged(charges, op.kind % 8 == 1 ? 2 : 0);
         static_cast<void>(guards.admit(cell, lane, rules.cell, charged, now, ticket));
         break;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "child_process.hpp"
+#include "sanitized.hpp"
 #include "store_fixtures.hpp"
 #include "store_records.hpp"
 #include "stores/lmdb_error.hpp"
@@ -216,6 +217,9 @@ TEST_CASE("lmdb: a child of fork is refused, may open the store itself, and harm
   CHECK(put_new(*store, "parent"));
 }
 
+#if !defined(CELLROUTE_SANITIZED)
+// AddressSanitizer's own allocator leaves its locks to a child as they were, so that one now and
+// then waits for a thread that is not there.
 TEST_CASE("lmdb: a fork while other threads open, read and write leaves the child able to open") {
   const TemporaryDirectory directory;
   const std::string path = directory.path("mappings");
@@ -246,6 +250,7 @@ TEST_CASE("lmdb: a fork while other threads open, read and write leaves the chil
   CHECK(failures == 0);
   CHECK(found(*store, "child 49"));
 }
+#endif
 
 TEST_CASE("lmdb: the memory store refuses to be two stores after a fork") {
   const auto store = make_memory_store();

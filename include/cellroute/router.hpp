@@ -154,12 +154,8 @@ class Router {
     const Reading reading(published_, ticket.lane);
     const Snapshot* snapshot = reading.get();
     if (snapshot == nullptr) return;
-    const CellIndex cell = snapshot->cell_of(ticket.cell);
-    const GuardPlan& plan = snapshot->guards();
-    const bool known = cell != kNoCell;
-    guards_.report(ticket, outcome_of(call, snapshot->compiled().topology().policy.breaker),
-                   known ? plan.rules(cell) : plan.default_rules(),
-                   known ? plan.group(cell) : EjectionGroup{}, now);
+    const CellPath& cell = snapshot->cell_numbered(ticket.cell);
+    guards_.report(ticket, outcome_of(call, *snapshot), *cell.rules, *cell.group, now);
   }
 
   // The serving snapshot, kept alive as long as the caller holds it; null before the first publish.
@@ -219,20 +215,20 @@ class Router {
     return numbers;
   }
 
-  static Outcome outcome_of(const CallReport& call, const BreakerPolicy& policy) noexcept {
-    Outcome outcome;
-    outcome.slow = call.slow;
-    if (call.end == CallEnd::kClientAbort) {
-      outcome.kind = OutcomeKind::kIgnored;
-    } else if (call.end != CallEnd::kAnswered) {
-      outcome.kind = OutcomeKind::kFailure;
-    } else if (call.http_status >= 400) {
-      const auto& failures = policy.failure_statuses;
-      const bool failed =
-          std::find(failures.begin(), failures.end(), call.http_status) != failures.end();
-      outcome.kind = failed ? OutcomeKind::kFailure : OutcomeKind::kIgnored;
-    }
-    return outcome;
+  CELLROUTE_HOT static Outcome outcome_of(const CallReport& call,
+                                          const Snapshot& snapshot) noexcept {
+    const bool success = call.end == CallEnd::kAnswered && call.http_status < 400;
+    return {success ? OutcomeKind::kSuccess : unsuccessful(call, snapshot), call.slow};
+  }
+
+  CELLROUTE_COLD static OutcomeKind unsuccessful(const CallReport& call,
+                                                 const Snapshot& snapshot) noexcept {
+    if (call.end == CallEnd::kClientAbort) return OutcomeKind::kIgnored;
+    if (call.end != CallEnd::kAnswered) return OutcomeKind::kFailure;
+    const auto& failures = snapshot.compiled().topology().policy.breaker.failure_statuses;
+    const bool failed =
+        std::find(failures.begin(), failures.end(), call.http_status) != failures.end();
+    return failed ? OutcomeKind::kFailure : OutcomeKind::kIgnored;
   }
 
   guard::OwnMemory own_;

@@ -31,6 +31,7 @@ struct alignas(32) CellPath {
   std::uint64_t serves = 0;   // see serves_mapped()
   std::uint32_t number = 0;   // in the guard region's directory
   CellIndex index = kNoCell;  // kNoCell: the topology has no such cell
+  const EjectionGroup* group = nullptr;
 
   // Whether the cell may serve a key that is mapped to it and has this requirement: it is not
   // OFFLINE, and passes. Of the first 64 requirements alone; false says nothing of another.
@@ -86,13 +87,15 @@ class Snapshot {
       : compiled_(std::move(compiled)), guards_(std::move(guards)), base_(std::move(base)) {
     for (const std::uint32_t number : numbers) {
       const auto i = static_cast<CellIndex>(cells_.size());
-      cells_.push_back({&guards_.rules(i), serves_mapped(i), number, i});
+      cells_.push_back({&guards_.rules(i), serves_mapped(i), number, i, &guards_.group(i)});
       if (number >= indexes_.size()) indexes_.resize(number + 1, kNoCell);
       indexes_[number] = i;
     }
     for (const MappingRecord& record : changes) {
       overlay_.add(record.key, hash_bytes(seed(), record.key), record.revision, mapped(record));
     }
+    no_cell_.rules = &guards_.default_rules();
+    no_cell_.group = &kNoGroup;
     if (base_) name_base();
     make_path();
   }
@@ -114,12 +117,17 @@ class Snapshot {
 
   // Of kNoCell: a cell that serves nothing.
   const CellPath& cell_path(CellIndex i) const noexcept {
-    return i == kNoCell ? kNoCellPath : cells_[i];
+    return i == kNoCell ? no_cell_ : cells_[i];
   }
   std::uint32_t number_of(CellIndex i) const noexcept { return cells_[i].number; }
   // kNoCell where this snapshot has no cell of that number.
   CellIndex cell_of(std::uint32_t number) const noexcept {
     return number < indexes_.size() ? indexes_[number] : kNoCell;
+  }
+
+  // The cell of that number. Where this snapshot has none: one under the policy's own rules.
+  CELLROUTE_HOT const CellPath& cell_numbered(std::uint32_t number) const noexcept {
+    return cell_path(cell_of(number));
   }
 
   // The cell's endpoint for `resource`, its general one where it has none of its own.
@@ -189,7 +197,7 @@ class Snapshot {
   const CellPath& base_cell(std::uint32_t cell) const noexcept { return base_cells_[cell]; }
 
  private:
-  static constexpr CellPath kNoCellPath = {};
+  static constexpr EjectionGroup kNoGroup = {};
 
   // A profile of the base: some records have none.
   struct BaseProfile {
@@ -293,6 +301,7 @@ class Snapshot {
   std::shared_ptr<const CompiledTopology> compiled_;
   std::vector<CellPath> cells_;
   std::vector<CellIndex> indexes_;  // by number
+  CellPath no_cell_;
   GuardPlan guards_;
   Overlay overlay_;
   std::shared_ptr<const MappingFile> base_;

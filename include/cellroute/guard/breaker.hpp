@@ -92,7 +92,22 @@ class BreakerOf {
     ticket = {};
   }
 
-  // How a request went. A success while the breaker is closed writes only the lane's line.
+  // What most requests that went well are: no probe, and the breaker is closed with no failure
+  // before. Writes only the lane's line. False, with nothing done, where it takes record().
+  CELLROUTE_HOT bool record_plain(const BreakerRules& rules, LaneWords& lane,
+                                  const BreakerTicket& ticket, Nanos now) noexcept {
+    const std::uint64_t word = cell_.breaker.load(std::memory_order_relaxed);
+    if (ticket.probe < kMaxProbes || !is_closed(word) || generation_of(word) != ticket.generation ||
+        cell_.streak.load(std::memory_order_relaxed) != 0) {
+      return false;
+    }
+    if (rules.rates()) {
+      count_call(cell_, lane, turn_wheel(cell_.window_wheel, rules.tenth, kTenths, now));
+    }
+    return true;
+  }
+
+  // How a request went.
   void record(const BreakerRules& rules, LaneWords& lane, const BreakerTicket& ticket, bool failure,
               bool slow, const EjectionGroup& group, Nanos now) noexcept {
     if (ticket.probe < kMaxProbes) {

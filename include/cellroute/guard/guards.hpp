@@ -94,6 +94,9 @@ class Guards {
   static Admission borrow_cell_limits(guard::CellWords& state, guard::LaneWords& lane,
                                       const CellRules& rules, std::uint32_t first,
                                       Nanos now) noexcept;
+  void tell_breaker(std::uint32_t cell, guard::LaneWords& lane, const BreakerTicket& ticket,
+                    Outcome outcome, const CellRules& rules, const EjectionGroup& group,
+                    Nanos now) noexcept;
   static bool counts_only(const LimitRule& rule, Admission& admission) noexcept {
     if (rule.on_exceed != OnExceed::kCount) return false;
     admission.exceeded = true;
@@ -307,21 +310,29 @@ CELLROUTE_COLD inline Admission Guards::borrow_cell_limits(guard::CellWords& sta
   return admission;
 }
 
-inline void Guards::report(Ticket& ticket, Outcome outcome, const CellRules& rules,
-                           const EjectionGroup& group, Nanos now) noexcept {
+CELLROUTE_HOT inline void Guards::report(Ticket& ticket, Outcome outcome, const CellRules& rules,
+                                         const EjectionGroup& group, Nanos now) noexcept {
   const std::uint32_t cell = ticket.cell;
   ticket.cell = Ticket::kNoCell;
   if (cell >= region_.geometry().cells || ticket.lane >= region_.geometry().lanes) return;
   guard::LaneWords& lane = region_.lane_words(ticket.lane, cell);
   guard::leave_flight(region_.cell_words(cell), lane, rules.in_flight, ticket.flight);
-  guard::BreakerOf breaker(region_, cell);
-  if (outcome.kind == OutcomeKind::kIgnored) {
-    breaker.ignore(ticket.breaker);
-    return;
-  }
   const bool slow = outcome.slow || (rules.breaker.slow_call != 0 &&
                                      elapsed_since(ticket.start, now) >= rules.breaker.slow_call);
-  breaker.record(rules.breaker, lane, ticket.breaker, outcome.kind == OutcomeKind::kFailure, slow,
+  if (outcome.kind == OutcomeKind::kSuccess && !slow &&
+      guard::BreakerOf(region_, cell).record_plain(rules.breaker, lane, ticket.breaker, now))
+      [[likely]]
+    return;
+  tell_breaker(cell, lane, ticket.breaker, {outcome.kind, slow}, rules, group, now);
+}
+
+CELLROUTE_COLD inline void Guards::tell_breaker(std::uint32_t cell, guard::LaneWords& lane,
+                                                const BreakerTicket& ticket, Outcome outcome,
+                                                const CellRules& rules, const EjectionGroup& group,
+                                                Nanos now) noexcept {
+  guard::BreakerOf breaker(region_, cell);
+  if (outcome.kind == OutcomeKind::kIgnored) return breaker.ignore(ticket);
+  breaker.record(rules.breaker, lane, ticket, outcome.kind == OutcomeKind::kFailure, outcome.slow,
                  group, now);
 }
 

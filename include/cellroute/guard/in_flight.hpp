@@ -248,13 +248,9 @@ CELLROUTE_HOT inline bool enter_flight(CellWords& cell, LaneWords& lane, const I
   return entry.entered;
 }
 
-// Gives the place back: to the lane while its slot still lends and it holds little, else to the
-// cell.
-inline void leave_flight(CellWords& cell, LaneWords& lane, const InFlightRules& rules,
-                         FlightTicket& ticket) noexcept {
-  if (ticket.turn == FlightTicket::kNone) return;
-  const std::uint64_t turn = ticket.turn;
-  ticket.turn = FlightTicket::kNone;
+CELLROUTE_COLD inline void leave_flight_in_full(CellWords& cell, LaneWords& lane,
+                                                const InFlightRules& rules,
+                                                std::uint64_t turn) noexcept {
   const std::uint64_t now_turn = turn_of(cell.flight_wheel.load(std::memory_order_relaxed));
   if (turn_age(turn, now_turn) >= kFlightSlots) return;
   Word& slot = lane.flight[turn % kFlightSlots];
@@ -269,6 +265,24 @@ inline void leave_flight(CellWords& cell, LaneWords& lane, const InFlightRules& 
       return;
     }
   }
+}
+
+// Gives the place back: to the lane while its slot still lends and it holds little, else to the
+// cell.
+inline void leave_flight(CellWords& cell, LaneWords& lane, const InFlightRules& rules,
+                         FlightTicket& ticket) noexcept {
+  if (ticket.turn == FlightTicket::kNone) return;
+  const std::uint64_t turn = ticket.turn;
+  ticket.turn = FlightTicket::kNone;
+  if (turn_of(cell.flight_wheel.load(std::memory_order_relaxed)) == turn) [[likely]] {
+    Word& slot = lane.flight[turn % kFlightSlots];
+    std::uint64_t word = slot.load(std::memory_order_relaxed);
+    const std::uint64_t next = word - (std::uint64_t{1} << 20) + 1;
+    if (turn_of(word) == turn && entries_of(word) != 0 && unused_of(word) < rules.credit &&
+        slot.compare_exchange_strong(word, next, std::memory_order_relaxed)) [[likely]]
+      return;
+  }
+  leave_flight_in_full(cell, lane, rules, turn);
 }
 
 }  // namespace guard

@@ -56,9 +56,7 @@ class GuardPlan {
   }
 
   const CellRules& rules(CellIndex cell) const noexcept { return rules_[rules_of_[cell]]; }
-  EjectionGroup group(CellIndex cell) const noexcept {
-    return {groups_[group_of_[cell]], ejection_limited_};
-  }
+  const EjectionGroup& group(CellIndex cell) const noexcept { return groups_[group_of_[cell]]; }
 
   // What a cell that is in no snapshot any more is reported under.
   const CellRules& default_rules() const noexcept { return rules_[0]; }
@@ -181,15 +179,14 @@ class GuardPlan {
       return {};
     };
     if (Error error = add_rules(topology.policy.breaker); !error.ok()) return error;
-    ejection_limited_ = topology.policy.affinity == Affinity::kStateless;
-    groups_.resize(compiled.tier_count() * compiled.region_count());
+    numbers_.resize(compiled.tier_count() * compiled.region_count());
     std::vector<std::uint32_t> of_tier(compiled.tier_count(), 0);  // 0: not made yet, or default
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       const auto index = static_cast<CellIndex>(i);
       const CellFacts& facts = compiled.facts(index);
       const std::size_t group = facts.region * compiled.tier_count() + facts.tier;
       group_of_.push_back(static_cast<std::uint32_t>(group));
-      groups_[group].push_back(numbers[i]);
+      numbers_[group].push_back(numbers[i]);
 
       BreakerPolicy breaker = topology.policy.breaker;
       const bool own_tier =
@@ -203,6 +200,8 @@ class GuardPlan {
       }
       rules_of_.push_back(rules);
     }
+    const bool limited = topology.policy.affinity == Affinity::kStateless;
+    for (const std::vector<std::uint32_t>& group : numbers_) groups_.push_back({group, limited});
     return {};
   }
 
@@ -229,9 +228,9 @@ class GuardPlan {
 
   std::vector<CellRules> rules_;  // [0]: policy's own
   std::vector<std::uint32_t> rules_of_;
-  std::vector<std::vector<std::uint32_t>> groups_;  // numbers of a tier and region's cells
+  std::vector<std::vector<std::uint32_t>> numbers_;  // of a tier and region's cells
+  std::vector<EjectionGroup> groups_;                // the same, of numbers_
   std::vector<std::uint32_t> group_of_;
-  bool ejection_limited_ = false;
   FleetLimiters fleet_;
   NameIndex plan_names_;
   std::uint32_t last_plan_ = 0;

@@ -69,8 +69,8 @@ CELLROUTE_COLD inline std::uint64_t turn_wheel_on(Word& word, std::uint64_t whee
 
 // The turn of a wheel that nothing but time hangs on. Ends after at most `slots` turns.
 // Relaxed: the word itself is all there is to know.
-inline std::uint64_t turn_wheel(Word& word, std::uint64_t slot_ticks, std::uint64_t slots,
-                                Nanos now) noexcept {
+CELLROUTE_HOT inline std::uint64_t turn_wheel(Word& word, std::uint64_t slot_ticks,
+                                              std::uint64_t slots, Nanos now) noexcept {
   const std::uint64_t now_ticks = ticks(now);
   const std::uint64_t wheel = word.load(std::memory_order_relaxed);
   if (((now_ticks - wheel) & kTickMask) < slot_ticks) return turn_of(wheel);

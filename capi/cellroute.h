@@ -770,10 +770,11 @@ typedef struct cellroute_request {
   cellroute_view key;
   cellroute_view resource; /* at most 256 bytes; empty: none */
   cellroute_profile profile;
-  double risk;                      /* 0 to 1 */
-  uint32_t access;                  /* CELLROUTE_WRITE, CELLROUTE_READ */
-  uint32_t tried_count;             /* at most 7 */
-  const uint32_t* tried;            /* numbers of cells that this request already tried */
+  double risk;           /* 0 to 1 */
+  uint32_t access;       /* CELLROUTE_WRITE, CELLROUTE_READ */
+  uint32_t tried_count;  /* at most 7 */
+  const uint32_t* tried; /* numbers of cells that this request already tried; with any, its key's
+                            limits are not charged again */
   const cellroute_mapping* mapping; /* what the host's own look-up found; NULL: those published */
 } cellroute_request;
 

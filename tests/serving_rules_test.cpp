@@ -288,6 +288,22 @@ TEST_CASE("rule 7: on_exceed COUNT lets the request through") {
   for (int i = 0; i < 5; ++i) CHECK(said(served.route("k")) == "OK PLACED");
 }
 
+TEST_CASE("rule 7: another try of a request is not charged to its key again") {
+  Topology made =
+      stateless({cell("a", "retail", "us"), cell("b", "retail", "us"), cell("c", "retail", "us")});
+  made.policy.limits = {
+      {LimitPer::kKey, LimitKind::kWindow, "", 2, 60 * kSecond, 0, false, OnExceed::kRefuse, {}}};
+  Served served(made);
+  std::vector<std::uint32_t> tried;
+  for (int i = 0; i < 3; ++i) {
+    const Decision decision = served.route("k", {.tried = tried});
+    REQUIRE(decision.status == Status::kOk);
+    tried.push_back(decision.cell);
+  }
+  CHECK(said(served.route("k")) == "OK PLACED");
+  CHECK(said(served.route("k")) == "RATE_LIMITED KEY_LIMIT");
+}
+
 TEST_CASE("rule 7: a key's own limit ends a STATELESS search, a cell's does not") {
   Topology made = stateless({cell("a", "retail", "us"), cell("b", "retail", "us")});
   made.policy.limits = {

@@ -164,7 +164,9 @@ class Deciding {
     if (choice.status != Status::kOk) return answer_denied(choice);
     decision_.timeout = snapshot_.path().timeout;
     plan_ = choice.plan;
-    if constexpr (kReserve) charge();
+    if constexpr (kReserve) {
+      if (request_.tried.empty()) charge();
+    }
     if (!choice.mapped && policy().affinity == Affinity::kStateless) {
       const Pool& pool = snapshot_.compiled().pool(choice.pool);
       return serve_anywhere(pool, Picker::point(pool.picker.kind(), request_.key, choice.hash));
@@ -207,7 +209,7 @@ class Deciding {
   }
 
   // Step 7's limits on the key, in their order: key, key and resource, then the fleet's. The cell's
-  // come last.
+  // come last. Another try of a request is no other request of its key.
   void charge() noexcept {
     for (const KeyLimit* limit : snapshot_.guards().limits(plan_)) {
       const KeyLimiter& limiter = guards_.limiter();

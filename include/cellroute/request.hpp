@@ -59,8 +59,10 @@ struct Request {
   Access access = Access::kWrite;
   // The worker's or thread's number; threads that share one are safe, slower.
   std::uint32_t lane = 0;
-  std::string_view resource = {};             // at most 256 bytes; empty: none
-  std::span<const std::uint32_t> tried = {};  // numbers of at most 7 cells that it already tried
+  std::string_view resource = {};  // at most 256 bytes; empty: none
+  // Numbers of at most 7 cells that it already tried. With any, its key's limits are not charged:
+  // they were for the first try.
+  std::span<const std::uint32_t> tried = {};
   // What the host's own look-up found; null: the snapshot's mappings decide.
   const Mapped* mapping = nullptr;
 };

@@ -47,7 +47,7 @@ class Choices(TypedDict, total=False):
     """READ or WRITE, the default."""
     resource: str
     tried: Sequence[int]
-    """The cell_number of at most 7 cells that this request already tried."""
+    """The cell_number of at most 7 cells that this request already tried; with any, its key's limits are not charged again."""
     mapping: Mapping | None
     """From resolve()."""
     lane: int | None

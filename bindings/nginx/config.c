@@ -221,18 +221,13 @@ static ngx_command_t commands[] = {
      NGX_HTTP_SRV_CONF_OFFSET, 0, NULL},
     ngx_null_command};
 
-static ngx_int_t add_handler(ngx_conf_t* cf, ngx_http_phases phase, ngx_http_handler_pt handler) {
-  ngx_http_core_main_conf_t* core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-  ngx_http_handler_pt* place = ngx_array_push(&core->phases[phase].handlers);
-  if (place == NULL) return NGX_ERROR;
-  *place = handler;
-  return NGX_OK;
-}
-
 static ngx_int_t complete(ngx_conf_t* cf) {
   if (cr_check_configuration(cf) != NGX_OK) return NGX_ERROR;
-  if (add_handler(cf, NGX_HTTP_PRECONTENT_PHASE, cr_decide_handler) != NGX_OK) return NGX_ERROR;
-  return add_handler(cf, NGX_HTTP_LOG_PHASE, cr_log_handler);
+  ngx_http_core_main_conf_t* core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+  ngx_http_handler_pt* place = ngx_array_push(&core->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+  if (place == NULL) return NGX_ERROR;
+  *place = cr_decide_handler;
+  return NGX_OK;
 }
 
 static ngx_http_module_t context = {

@@ -10,12 +10,10 @@ static void end_request(void* data) {
   cr_worker.free = ctx;
 }
 
-cr_ctx_t* cr_request_ctx(ngx_http_request_t* r) {
-  cr_ctx_t* ctx = ngx_http_get_module_ctx(r, ngx_http_cellroute_module);
-  if (ctx != NULL || (!r->internal && !r->filter_finalize)) return ctx;
+cr_ctx_t* cr_find_ctx(const ngx_http_request_t* r) {
   for (ngx_pool_cleanup_t* cleanup = r->pool->cleanup; cleanup; cleanup = cleanup->next) {
     if (cleanup->handler != end_request) continue;
-    ctx = cleanup->data;
+    cr_ctx_t* ctx = cleanup->data;
     if (ctx->request == r) return ctx;
   }
   return NULL;
@@ -30,7 +28,7 @@ static cr_ctx_t* new_ctx(ngx_http_request_t* r, cr_rule_t* rule) {
   } else if ((ctx = ngx_alloc(sizeof(cr_ctx_t), ngx_cycle->log)) == NULL) {
     return NULL;
   }
-  ngx_memzero(ctx, sizeof(cr_ctx_t));
+  ngx_memzero(ctx, offsetof(cr_ctx_t, routed_ns));
   ctx->request = r;
   ctx->rule = rule;
   cleanup->handler = end_request;
@@ -65,10 +63,4 @@ ngx_int_t cr_decide_handler(ngx_http_request_t* r) {
   if (cr_set_headers(r, ctx) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
   if (ctx->decision.status != CELLROUTE_STATUS_OK) return refuse(r, ctx, conf->denied);
   return cr_tell_cell(r, ctx) == NGX_OK ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
-}
-
-ngx_int_t cr_log_handler(ngx_http_request_t* r) {
-  cr_ctx_t* ctx = cr_request_ctx(r);
-  if (ctx != NULL) cr_report_rest(ctx);
-  return NGX_OK;
 }

@@ -34,7 +34,7 @@ static ngx_uint_t same_name(const ngx_str_t* name, const ngx_table_elt_t* header
 
 static inline trusted_t trusted(const ngx_str_t* name) {
   trusted_t i = 0;
-  if ((name->data[0] | 0x20) != 'x') return kTrustedCount;
+  if ((name->data[0] | 0x20) != 'x' || name->len < sizeof "X-Cell-ID" - 1) return kTrustedCount;
   while (i < kTrustedCount && !same_name(name, &trusted_headers[i])) ++i;
   return i;
 }
@@ -49,7 +49,7 @@ static ngx_uint_t well_formed(const ngx_str_t* id) {
   return 1;
 }
 
-/* SplitMix64's finalizer (Steele, Lea, Flood 2014): a bijection, so that no id comes twice. */
+/* SplitMix64's finalizer (Steele, Lea, Flood 2014): a bijection, so that nothing comes twice. */
 static uint64_t mix(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
   x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
@@ -66,31 +66,51 @@ static void write_hex(u_char* to, uint32_t bits) {
   ngx_memcpy(to, &x, sizeof x);
 }
 
+static void write_hex64(u_char* to, uint64_t bits) {
+  write_hex(to, (uint32_t)bits);
+  write_hex(to + 8, (uint32_t)(bits >> 32));
+}
+
+void cr_seed_ids(uint64_t worker, uint64_t seed) {
+  write_hex64(cr_worker.id_worker, worker);
+  cr_worker.id_seed = seed;
+}
+
 static void new_id(cr_ctx_t* ctx) {
-  const uint64_t first = mix(cr_worker.id_seed[0] + ++cr_worker.id_count);
-  const uint64_t second = mix(cr_worker.id_seed[1] ^ first);
   u_char* id = ctx->new_id;
-  write_hex(id, (uint32_t)first);
-  write_hex(id + 8, (uint32_t)(first >> 32));
-  write_hex(id + 16, (uint32_t)second);
-  write_hex(id + 24, (uint32_t)(second >> 32));
+  ngx_memcpy(id, cr_worker.id_worker, sizeof cr_worker.id_worker);
+  write_hex64(id + sizeof cr_worker.id_worker, mix(cr_worker.id_seed + ++cr_worker.id_count));
   ctx->request_id.data = id;
   ctx->request_id.len = sizeof ctx->new_id;
 }
 
-static ngx_table_elt_t* push(ngx_list_t* headers, trusted_t name) {
-  ngx_table_elt_t* header = ngx_list_push(headers);
-  if (header != NULL) *header = trusted_headers[name];
-  return header;
+/* The trusted headers, without their values, side by side at the list's end. */
+static ngx_table_elt_t* push_trusted(ngx_list_t* headers) {
+  ngx_list_part_t* last = headers->last;
+  if (headers->nalloc - last->nelts < kTrustedCount) {
+    last = ngx_pcalloc(headers->pool, sizeof *last);
+    if (last == NULL) return NULL;
+    last->elts = ngx_palloc(headers->pool, headers->nalloc * headers->size);
+    if (last->elts == NULL) return NULL;
+    headers->last->next = last;
+    headers->last = last;
+  }
+  ngx_table_elt_t* places = (ngx_table_elt_t*)last->elts + last->nelts;
+  ngx_memcpy(places, trusted_headers, sizeof trusted_headers);
+  last->nelts += kTrustedCount;
+  return places;
 }
 
-/* One of the three, or one that the topology says its cells trust. */
-static ngx_uint_t taken_out(const ngx_str_t* name, const cr_view_t* view) {
+static ngx_uint_t topology_trusts(const ngx_str_t* name, const cellroute_snapshot* snapshot) {
   uint32_t told = 0;
-  if (trusted(name) != kTrustedCount) return 1;
-  if (view == NULL || !view->tenant) return 0;
-  cellroute_is_trusted_header(view->snapshot, cr_view_of(name), &told);
+  cellroute_is_trusted_header(snapshot, cr_view_of(name), &told);
   return told;
+}
+
+/* One of the three, or one that the topology says its cells trust; `rules` is NULL where it has no
+ * say. */
+static inline ngx_uint_t taken_out(const ngx_str_t* name, const cellroute_snapshot* rules) {
+  return trusted(name) != kTrustedCount || (rules != NULL && topology_trusts(name, rules));
 }
 
 typedef struct {
@@ -98,16 +118,16 @@ typedef struct {
   ngx_str_t id; /* the last that was written as X-Request-ID */
 } seen_t;
 
-static seen_t look_through(const ngx_list_t* headers, const cr_view_t* view) {
+static seen_t look_through(const ngx_list_t* headers, const cellroute_snapshot* rules) {
   seen_t seen;
   ngx_memzero(&seen, sizeof seen);
   for (const ngx_list_part_t* part = &headers->part; part; part = part->next) {
     const ngx_table_elt_t* header = part->elts;
     seen.all += part->nelts;
     for (ngx_uint_t i = 0; i < part->nelts; ++i) {
-      if (!taken_out(&header[i].key, view)) continue;
-      const trusted_t name = trusted(&header[i].key);
+      if (!taken_out(&header[i].key, rules)) continue;
       ++seen.trusted;
+      const trusted_t name = trusted(&header[i].key);
       if (name != kRequestId ||
           ngx_strncmp(header[i].lowcase_key, trusted_headers[name].lowcase_key,
                       header[i].key.len) != 0) {
@@ -121,7 +141,8 @@ static seen_t look_through(const ngx_list_t* headers, const cr_view_t* view) {
 }
 
 /* A list of its own, without those that are trusted. */
-static ngx_int_t copy_untrusted(ngx_http_request_t* r, ngx_uint_t all, const cr_view_t* view) {
+static ngx_int_t copy_untrusted(ngx_http_request_t* r, ngx_uint_t all,
+                                const cellroute_snapshot* rules) {
   ngx_list_t kept;
   if (ngx_list_init(&kept, r->pool, all + kTrustedCount, sizeof(ngx_table_elt_t)) != NGX_OK) {
     return NGX_ERROR;
@@ -129,7 +150,7 @@ static ngx_int_t copy_untrusted(ngx_http_request_t* r, ngx_uint_t all, const cr_
   for (const ngx_list_part_t* part = &r->headers_in.headers.part; part; part = part->next) {
     const ngx_table_elt_t* header = part->elts;
     for (ngx_uint_t i = 0; i < part->nelts; ++i) {
-      if (taken_out(&header[i].key, view)) continue;
+      if (taken_out(&header[i].key, rules)) continue;
       ngx_table_elt_t* place = ngx_list_push(&kept);
       if (place == NULL) return NGX_ERROR;
       *place = header[i];
@@ -145,27 +166,25 @@ static ngx_int_t copy_untrusted(ngx_http_request_t* r, ngx_uint_t all, const cr_
 ngx_int_t cr_set_headers(ngx_http_request_t* r, cr_ctx_t* ctx) {
   ngx_list_t* headers = &r->headers_in.headers;
   const cr_view_t* view = ctx->view != NULL ? ctx->view : cr_worker.view;
-  const seen_t seen = look_through(headers, view);
+  const cellroute_snapshot* rules = view != NULL && view->tenant ? view->snapshot : NULL;
+  const seen_t seen = look_through(headers, rules);
   ctx->request_id = seen.id;
   if (seen.ids != 1 || !well_formed(&seen.id)) new_id(ctx);
-  if ((seen.trusted != 0 || r != r->main) && copy_untrusted(r, seen.all, view) != NGX_OK) {
+  if ((seen.trusted != 0 || r != r->main) && copy_untrusted(r, seen.all, rules) != NGX_OK) {
     return NGX_ERROR;
   }
-  ngx_table_elt_t* request_id = push(headers, kRequestId);
-  ctx->cell_header = push(headers, kCellId);
-  ctx->epoch_header = push(headers, kCellEpoch);
-  if (request_id == NULL || ctx->cell_header == NULL || ctx->epoch_header == NULL) {
-    return NGX_ERROR;
-  }
-  request_id->value = ctx->request_id;
+  ngx_table_elt_t* places = push_trusted(headers);
+  if (places == NULL) return NGX_ERROR;
+  places[kRequestId].value = ctx->request_id;
+  ctx->cell_header = &places[kCellId];
+  ctx->epoch_header = &places[kCellEpoch];
   return NGX_OK;
 }
 
 ngx_int_t cr_tell_cell(ngx_http_request_t* r, cr_ctx_t* ctx) {
   static const ngx_str_t placed = ngx_string("0");
-  const cr_cell_t* cell = cr_view_cell(ctx->view, ctx->decision.cell);
-  if (cell == NULL) return NGX_ERROR;
-  ctx->cell_header->value = cell->id;
+  if (ctx->cell == NULL) return NGX_ERROR;
+  ctx->cell_header->value = ctx->cell->id;
   ctx->epoch_header->value = placed;
   if (ctx->decision.epoch == 0) return NGX_OK;
   u_char* epoch = ngx_pnalloc(r->pool, NGX_INT64_LEN);

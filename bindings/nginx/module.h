@@ -174,8 +174,14 @@ typedef struct {
 
 cr_view_t* cr_view_create(cellroute_router* router, uint32_t cells, ngx_log_t* log);
 void cr_view_release(cr_view_t* view); /* takes NULL */
+/* Into its place in `view`. NULL: the generation has no such cell. */
+cr_cell_t* cr_view_look_up(cr_view_t* view, uint32_t number);
+
 /* NULL: the generation has no such cell. */
-cr_cell_t* cr_view_cell(cr_view_t* view, uint32_t number);
+static inline cr_cell_t* cr_view_cell(cr_view_t* view, uint32_t number) {
+  if (view == NULL || number >= view->cell_count) return NULL;
+  return view->cells[number].known ? &view->cells[number] : cr_view_look_up(view, number);
+}
 
 /* ---- Workers ---- */
 
@@ -191,8 +197,9 @@ typedef struct {
   cr_addresses_t* incoming; /* of a topology that is about to serve */
   uint32_t cells;
   uint32_t lane;
-  uint64_t id_seed[2]; /* of request ids */
+  uint64_t id_seed; /* of request ids */
   uint64_t id_count;
+  u_char id_worker[16]; /* their first half */
 } cr_worker_t;
 
 extern cr_worker_t cr_worker;
@@ -208,7 +215,10 @@ cr_view_t* cr_worker_view(uint64_t generation);
 cr_view_t* cr_worker_renew_view(void);
 ngx_int_t cr_refresh_start(ngx_cycle_t* cycle);
 
-int64_t cr_now(void);
+static inline int64_t cr_now(void) {
+  const ngx_time_t* now = ngx_timeofday();
+  return (int64_t)now->sec * 1000000000 + (int64_t)now->msec * 1000000;
+}
 
 /* ---- Requests ---- */
 
@@ -219,29 +229,36 @@ struct cr_ctx_s {
   cr_rule_t* rule;
   cr_view_t* view; /* held */
   cellroute_decision decision;
-  int64_t routed_ns; /* when it was made */
+  cr_cell_t* cell; /* of the decision, in `view`; NULL: it names none */
   ngx_str_t key;
   ngx_str_t resource;
-  double risk;
-  cellroute_profile profile;
   ngx_str_t request_id;
-  u_char new_id[32]; /* where the client gave none */
   ngx_table_elt_t* cell_header;
   ngx_table_elt_t* epoch_header;
-  uint32_t tried[CR_MAX_TRIED];
   uint32_t tried_count;
   unsigned reported : 1;  /* the ticket is spent */
   unsigned connected : 1; /* it was used for a try */
+
+  int64_t routed_ns; /* when it was decided; from here on nothing is zeroed for a request */
+  double risk;
+  cellroute_profile profile;
+  u_char new_id[32]; /* where the client gave none */
+  uint32_t tried[CR_MAX_TRIED];
 };
 
+/* Looks for it where a module's context is no longer. */
+cr_ctx_t* cr_find_ctx(const ngx_http_request_t* r);
+
 /* The decision of a request, found again after internal redirects; NULL: none was made. */
-cr_ctx_t* cr_request_ctx(ngx_http_request_t* r);
+static inline cr_ctx_t* cr_request_ctx(const ngx_http_request_t* r) {
+  cr_ctx_t* ctx = ngx_http_get_module_ctx(r, ngx_http_cellroute_module);
+  return ctx != NULL || (!r->internal && !r->filter_finalize) ? ctx : cr_find_ctx(r);
+}
 
 ngx_int_t cr_decide_handler(ngx_http_request_t* r);
-ngx_int_t cr_log_handler(ngx_http_request_t* r);
 
-/* Empty where it is not given, or a variable that is not there. */
-ngx_int_t cr_evaluate(ngx_http_request_t* r, const cr_value_t* value, ngx_str_t* text);
+/* `value` is given. Empty where it is a variable that is not there. */
+ngx_int_t cr_evaluate_given(ngx_http_request_t* r, const cr_value_t* value, ngx_str_t* text);
 /* Reads the rule's values into `ctx`; where there is no tenant the decision is made by that. */
 ngx_int_t cr_read_rule(ngx_http_request_t* r, cr_ctx_t* ctx);
 ngx_int_t cr_extract(ngx_http_request_t* r, cr_ctx_t* ctx);
@@ -250,6 +267,8 @@ void cr_route(cr_ctx_t* ctx);
 ngx_uint_t cr_elsewhere(cr_ctx_t* ctx);
 
 void cr_hash_headers(void);
+/* New request ids: the worker's half, then a half that this worker gives once. */
+void cr_seed_ids(uint64_t worker, uint64_t seed);
 ngx_int_t cr_set_headers(ngx_http_request_t* r, cr_ctx_t* ctx);
 ngx_int_t cr_tell_cell(ngx_http_request_t* r, cr_ctx_t* ctx);
 ngx_int_t cr_deny(ngx_http_request_t* r, cr_ctx_t* ctx, ngx_uint_t how);
@@ -272,6 +291,13 @@ void cr_read_names(void);
 static inline cellroute_view cr_view_of(const ngx_str_t* text) {
   cellroute_view view = {(const char*)text->data, text->len};
   return view;
+}
+
+/* Empty where it is not given, as well. */
+static inline ngx_int_t cr_evaluate(ngx_http_request_t* r, const cr_value_t* value,
+                                    ngx_str_t* text) {
+  ngx_str_null(text);
+  return value->given ? cr_evaluate_given(r, value, text) : NGX_OK;
 }
 
 static inline ngx_str_t cr_str_of(cellroute_view view) {

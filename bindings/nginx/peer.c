@@ -9,9 +9,8 @@ static void save_session(ngx_peer_connection_t* pc, void* data) {}
 
 static cr_address_t* address_of(const cr_ctx_t* ctx) {
   cellroute_view endpoint;
-  const cr_cell_t* cell = cr_view_cell(ctx->view, ctx->decision.cell);
-  if (cell == NULL) return NULL;
-  if (ctx->resource.len == 0) return cell->address;
+  if (ctx->cell == NULL) return NULL;
+  if (ctx->resource.len == 0) return ctx->cell->address;
   if (cellroute_snapshot_endpoint(ctx->view->snapshot, ctx->decision.cell,
                                   cr_view_of(&ctx->resource), &endpoint) != CELLROUTE_OK) {
     return NULL;

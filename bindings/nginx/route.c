@@ -41,9 +41,7 @@ ngx_uint_t cr_http_status(uint32_t status) {
   return known ? http_statuses[status] : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-ngx_int_t cr_evaluate(ngx_http_request_t* r, const cr_value_t* value, ngx_str_t* text) {
-  ngx_str_null(text);
-  if (!value->given) return NGX_OK;
+ngx_int_t cr_evaluate_given(ngx_http_request_t* r, const cr_value_t* value, ngx_str_t* text) {
   if (value->text != NULL) return ngx_http_complex_value(r, value->text, text);
   const ngx_http_variable_value_t* found = ngx_http_get_flushed_variable(r, value->variable);
   if (found == NULL || found->not_found) return NGX_OK;
@@ -119,30 +117,49 @@ static size_t write_names(const names_t* names, u_char* buffer, size_t room) {
   return size;
 }
 
+static ngx_int_t read_names(const cr_ctx_t* ctx, names_t* names) {
+  const cr_rule_t* rule = ctx->rule;
+  return cr_evaluate(ctx->request, &rule->tier, &names->tier) == NGX_OK &&
+                 cr_evaluate(ctx->request, &rule->region, &names->region) == NGX_OK &&
+                 cr_evaluate(ctx->request, &rule->plan, &names->plan) == NGX_OK &&
+                 cr_evaluate(ctx->request, &rule->flags, &names->flags) == NGX_OK
+             ? NGX_OK
+             : NGX_ERROR;
+}
+
 /* Of few profiles a worker sees many requests: one resolved is kept until the generation changes.
  */
-static ngx_uint_t find_profile(cr_rule_t* rule, const names_t* names, ngx_uint_t anew,
-                               cellroute_profile* profile, cellroute_decision* decision) {
+static ngx_uint_t find_named(cr_ctx_t* ctx, ngx_uint_t anew) {
   cr_profile_t made;
-  if (!rule->named) {
-    if (anew || rule->nameless.generation == 0) {
-      if (!resolve(names, &rule->nameless, decision)) return 0;
-    }
-    *profile = rule->nameless;
-    return 1;
+  names_t names;
+  cr_rule_t* rule = ctx->rule;
+  if (read_names(ctx, &names) != NGX_OK) {
+    ctx->decision.reason = CR_REASON_NO_SNAPSHOT;
+    return 0;
   }
-  made.size = write_names(names, made.names, sizeof made.names);
+  made.size = write_names(&names, made.names, sizeof made.names);
   ngx_uint_t place = 0;
   for (size_t i = 0; i < made.size; ++i) place = ngx_hash(place, made.names[i]);
   cr_profile_t* kept = &rule->profiles[place % CR_PROFILES];
   if (!anew && made.size != 0 && kept->size == made.size &&
       ngx_memcmp(kept->names, made.names, made.size) == 0) {
-    *profile = kept->profile;
+    ctx->profile = kept->profile;
     return 1;
   }
-  if (!resolve(names, &made.profile, decision)) return 0;
+  if (!resolve(&names, &made.profile, &ctx->decision)) return 0;
   if (made.size != 0) *kept = made;
-  *profile = made.profile;
+  ctx->profile = made.profile;
+  return 1;
+}
+
+static ngx_uint_t find_profile(cr_ctx_t* ctx, ngx_uint_t anew) {
+  static const names_t none;
+  cr_rule_t* rule = ctx->rule;
+  if (rule->named) return find_named(ctx, anew);
+  if (anew || rule->nameless.generation == 0) {
+    if (!resolve(&none, &rule->nameless, &ctx->decision)) return 0;
+  }
+  ctx->profile = rule->nameless;
   return 1;
 }
 
@@ -155,18 +172,6 @@ ngx_int_t cr_read_rule(ngx_http_request_t* r, cr_ctx_t* ctx) {
   }
   ctx->risk = read_risk(&risk);
   return ctx->rule->tenant && ctx->key.len == 0 ? cr_extract(r, ctx) : NGX_OK;
-}
-
-static ngx_int_t read_names(const cr_ctx_t* ctx, names_t* names) {
-  const cr_rule_t* rule = ctx->rule;
-  if (!rule->named) return NGX_OK;
-  if (cr_evaluate(ctx->request, &rule->tier, &names->tier) != NGX_OK ||
-      cr_evaluate(ctx->request, &rule->region, &names->region) != NGX_OK ||
-      cr_evaluate(ctx->request, &rule->plan, &names->plan) != NGX_OK ||
-      cr_evaluate(ctx->request, &rule->flags, &names->flags) != NGX_OK) {
-    return NGX_ERROR;
-  }
-  return NGX_OK;
 }
 
 static cellroute_request request_of(const cr_ctx_t* ctx) {
@@ -195,14 +200,13 @@ static void hold_view(cr_ctx_t* ctx) {
 
 /* Asks once more where the profile is of an earlier generation than the one that serves. */
 static void decide(cr_ctx_t* ctx) {
-  names_t names = {ngx_null_string, ngx_null_string, ngx_null_string, ngx_null_string};
   cellroute_decision* decision = &ctx->decision;
-  if (cr_worker.router == NULL || read_names(ctx, &names) != NGX_OK) {
+  if (cr_worker.router == NULL) {
     decision->reason = CR_REASON_NO_SNAPSHOT;
     return;
   }
   for (ngx_uint_t anew = 0; anew < 2; ++anew) {
-    if (!find_profile(ctx->rule, &names, anew, &ctx->profile, decision)) return;
+    if (!find_profile(ctx, anew)) return;
     const cellroute_request request = request_of(ctx);
     if (cellroute_route(cr_worker.router, &request, ctx->routed_ns, decision) != CELLROUTE_OK) {
       return;
@@ -224,11 +228,13 @@ void cr_route(cr_ctx_t* ctx) {
     decision->reason = 0;
     decide(ctx);
   }
-  if (decision->status == CELLROUTE_STATUS_OK && cr_view_cell(ctx->view, decision->cell) == NULL) {
+  ctx->cell = cr_view_cell(ctx->view, decision->cell);
+  if (decision->status == CELLROUTE_STATUS_OK && ctx->cell == NULL) {
     /* It went with a topology that came between the decision and its names. */
     cr_report(ctx, CELLROUTE_CLIENT_ABORT, 0, ctx->routed_ns);
     ctx->reported = 0;
     decide(ctx);
+    ctx->cell = cr_view_cell(ctx->view, decision->cell);
   }
   if (decision->status != CELLROUTE_STATUS_OK) cr_observe(ctx, NULL, ctx->routed_ns);
 }

@@ -24,10 +24,7 @@ static ngx_int_t give_number(ngx_http_request_t* r, ngx_http_variable_value_t* v
   return give(v, &text);
 }
 
-static const cr_cell_t* cell_of(const cr_ctx_t* ctx) {
-  if (ctx == NULL || ctx->decision.cell == CELLROUTE_NO_CELL) return NULL;
-  return cr_view_cell(ctx->view, ctx->decision.cell);
-}
+static const cr_cell_t* cell_of(const cr_ctx_t* ctx) { return ctx != NULL ? ctx->cell : NULL; }
 
 static ngx_int_t give_cell(ngx_http_request_t* r, ngx_http_variable_value_t* v, uintptr_t data) {
   const cr_cell_t* cell = cell_of(cr_request_ctx(r));

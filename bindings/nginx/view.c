@@ -29,10 +29,8 @@ void cr_view_release(cr_view_t* view) {
   ngx_free(view);
 }
 
-cr_cell_t* cr_view_cell(cr_view_t* view, uint32_t number) {
-  if (view == NULL || number >= view->cell_count) return NULL;
+cr_cell_t* cr_view_look_up(cr_view_t* view, uint32_t number) {
   cr_cell_t* cell = &view->cells[number];
-  if (cell->known) return cell;
   cellroute_cell told = {.struct_size = sizeof told};
   if (cellroute_snapshot_cell(view->snapshot, number, &told) != CELLROUTE_OK) return NULL;
   cell->id = cr_str_of(told.id);

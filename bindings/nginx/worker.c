@@ -6,11 +6,6 @@
 cr_worker_t cr_worker;
 
 /* Nanoseconds by nginx's clock, which a worker reads once a turn of its events. */
-int64_t cr_now(void) {
-  const ngx_time_t* now = ngx_timeofday();
-  return (int64_t)now->sec * 1000000000 + (int64_t)now->msec * 1000000;
-}
-
 static void gate_of(const cr_main_conf_t* conf, uint64_t generation, ngx_uint_t gated,
                     cellroute_publish_options* options) {
   const cr_zone_t* zone = conf->zone->data;
@@ -114,9 +109,9 @@ ngx_int_t cr_worker_start(ngx_cycle_t* cycle) {
   if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE) return NGX_OK;
   cr_main_conf_t* conf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_cellroute_module);
   if (conf == NULL || conf->checked == NULL) return NGX_OK;
-  if (getrandom(cr_worker.id_seed, sizeof cr_worker.id_seed, 0) != sizeof cr_worker.id_seed) {
-    return NGX_ERROR;
-  }
+  uint64_t seeds[2];
+  if (getrandom(seeds, sizeof seeds, 0) != sizeof seeds) return NGX_ERROR;
+  cr_seed_ids(seeds[0], seeds[1]);
   cr_read_names();
   cr_hash_headers();
   start_router(cycle, conf);

@@ -55,6 +55,15 @@ cellroute_view txn_fetch_bytes(lua_State* L, int txn, const char* name) {
   return bytes_on_top(L);
 }
 
+bool txn_may_answer(lua_State* L, int txn) {
+  lua_getfield(L, txn, "res");
+  push_method(L, lua_gettop(L), "may_recv");
+  lua_call(L, 1, 1);
+  const bool may = lua_toboolean(L, -1);
+  lua_pop(L, 2);
+  return may;
+}
+
 void txn_headers(lua_State* L, int txn) {
   lua_getfield(L, txn, "http");
   push_method(L, lua_gettop(L), "req_get_headers");

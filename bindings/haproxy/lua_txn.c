@@ -64,13 +64,6 @@ bool txn_may_answer(lua_State* L, int txn) {
   return may;
 }
 
-void txn_headers(lua_State* L, int txn) {
-  lua_getfield(L, txn, "http");
-  push_method(L, lua_gettop(L), "req_get_headers");
-  lua_call(L, 1, 1);
-  lua_remove(L, -2);
-}
-
 void txn_delete_header(lua_State* L, int txn, cellroute_view name) {
   lua_getfield(L, txn, "http");
   push_method(L, lua_gettop(L), "req_del_header");

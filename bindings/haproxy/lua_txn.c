@@ -55,11 +55,13 @@ cellroute_view txn_fetch_bytes(lua_State* L, int txn, const char* name) {
   return bytes_on_top(L);
 }
 
-void txn_headers(lua_State* L, int txn) {
-  lua_getfield(L, txn, "http");
-  push_method(L, lua_gettop(L), "req_get_headers");
+bool txn_may_answer(lua_State* L, int txn) {
+  lua_getfield(L, txn, "res");
+  push_method(L, lua_gettop(L), "may_recv");
   lua_call(L, 1, 1);
-  lua_remove(L, -2);
+  const bool may = lua_toboolean(L, -1);
+  lua_pop(L, 2);
+  return may;
 }
 
 void txn_delete_header(lua_State* L, int txn, cellroute_view name) {

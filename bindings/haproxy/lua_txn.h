@@ -54,9 +54,9 @@ void txn_set_integer(lua_State* L, int txn, const char* name, lua_Integer value)
 void txn_fetch(lua_State* L, int txn, const char* name);
 cellroute_view txn_fetch_bytes(lua_State* L, int txn, const char* name);
 
-/* Pushes the request's headers: a table of names in lower case, each with a table of its values
- * from 0 on. */
-void txn_headers(lua_State* L, int txn);
+/* Whether the server's side is open for an answer, or for more of it. */
+bool txn_may_answer(lua_State* L, int txn);
+
 void txn_delete_header(lua_State* L, int txn, cellroute_view name);
 void txn_add_header(lua_State* L, int txn, const char* name, cellroute_view value);
 

@@ -71,6 +71,13 @@ void outcome_abandon(lua_State* L, struct lane* lane) {
   report(lane, &held, &outcome, service_now());
 }
 
+/* Whether there is a connection to the cell, and the cell closed it: if the client left instead,
+ * the cell may still answer. */
+static bool cell_closed(lua_State* L) {
+  txn_fetch(L, kEndTxn, "bc_err");
+  return !lua_isnil(L, -1) && !txn_may_answer(L, kEndTxn);
+}
+
 /* Without an answer of the cell's. */
 static void take_end(lua_State* L, lua_Integer ended, int64_t elapsed, cellroute_outcome* outcome) {
   outcome->end = CELLROUTE_CLIENT_ABORT;
@@ -82,11 +89,12 @@ static void take_end(lua_State* L, lua_Integer ended, int64_t elapsed, cellroute
     outcome->end = CELLROUTE_ANSWERED;
     outcome->http_status = 502;
   } else if (ended == 0) {
-    txn_fetch(L, kEndTxn, "bc_err");
-    if (!lua_isnil(L, -1)) {
+    if (cell_closed(L)) {
       outcome->end = CELLROUTE_ANSWERED;
       outcome->http_status = 502;
-    } else if (elapsed >= service_connect_timeout()) {
+    } else if (elapsed >= service_connect_timeout() / 10 * 9) {
+      /* HAProxy's clock stands while it works through a round of events, so that its time-outs may
+       * come early. */
       outcome->end = CELLROUTE_CONNECT_ERROR;
     }
   }

@@ -9,9 +9,10 @@
  *
  * Without an answer of the cell's, 504 is HAProxy's own for a time-out, 503 for a connection that
  * was not made, 502 for one that the cell closed; any other, as 400 and 408, is the client's doing.
- * To a client of HTTP/2 or on a connection that is reused it closes without a word instead: then a
- * connection to the cell that is there means that the cell closed it; a call that lasted as long
- * as connecting may last, that the cell could not be reached; else the client left.
+ * To a client of HTTP/2 or on a connection that is reused it closes without a word instead, and so
+ * it does when the client resets: then the cell closed a connection that is there and that nothing
+ * can come from any more; a call without one that lasted as long as connecting may last did not
+ * reach the cell; else the client left.
  */
 #ifndef CELLROUTE_HAPROXY_OUTCOME_H
 #define CELLROUTE_HAPROXY_OUTCOME_H

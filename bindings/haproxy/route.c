@@ -11,6 +11,7 @@
 enum {
   kMaxFlags = 16,
   kMaxRequestId = 128,
+  kFewHeaders = 40,       /* which need no memory of Lua's */
   kPublishesMeanwhile = 3 /* that may outrun the names of one request */
 };
 
@@ -22,6 +23,7 @@ struct asked {
   cellroute_view flags[kMaxFlags];
   cellroute_view request_id; /* the client's where it is well-formed, else empty */
   bool wrong;                /* a variable that no request may have */
+  cellroute_field few[kFewHeaders];
 };
 
 static bool is_letter_or_digit(char c) {
@@ -51,30 +53,51 @@ static bool is_request_id(cellroute_view value) {
 
 /* ---- Headers ---- */
 
-/* Writes the fields of the headers' table on top of the stack; NULL: counts them alone. */
-static uint32_t walk_headers(lua_State* L, cellroute_field* fields) {
-  uint32_t count = 0;
-  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-    for (lua_Integer i = 0; lua_rawgeti(L, -1, i) != LUA_TNIL; ++i, ++count) {
-      if (fields != NULL) {
-        cellroute_field* const field = &fields[count];
-        field->name.data = lua_tolstring(L, -3, &field->name.size);
-        field->value.data = lua_tolstring(L, -1, &field->value.size);
-      }
-      lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
+/* Takes a number off the front of `bytes`, as HAProxy packs them: up to 239 in one byte. */
+static size_t take_number(cellroute_view* bytes) {
+  const unsigned char* at = (const unsigned char*)bytes->data;
+  const unsigned char* const end = at + bytes->size;
+  size_t number = at != end ? *at++ : 0;
+  bool more = number >= 240;
+  for (unsigned shift = 4; more && at != end && shift < 32; shift += 7) {
+    more = *at >= 128;
+    number += (size_t)*at++ << shift;
   }
-  return count;
+  bytes->size = (size_t)(end - at);
+  bytes->data = (const char*)at;
+  return number;
 }
 
-/* Leaves the headers and their fields on the stack, to which `asked` points. */
+static cellroute_view take_text(cellroute_view* bytes) {
+  const size_t size = take_number(bytes);
+  const cellroute_view text = {.data = bytes->data, .size = size <= bytes->size ? size : 0};
+  bytes->data += text.size;
+  bytes->size -= text.size;
+  return text;
+}
+
+/* Names and values one after the other, until an empty name. Writes up to `room` fields, and tells
+ * how many there are. */
+static uint32_t unpack_headers(cellroute_view bytes, cellroute_field* fields, uint32_t room) {
+  uint32_t count = 0;
+  for (;; ++count) {
+    const cellroute_view name = take_text(&bytes);
+    if (name.size == 0) return count;
+    const cellroute_view value = take_text(&bytes);
+    if (count < room) fields[count] = (cellroute_field){.name = name, .value = value};
+  }
+}
+
+/* Leaves the headers on the stack, to which `asked` points. */
 static void take_headers(lua_State* L, struct asked* asked) {
-  txn_headers(L, kTxn);
-  const uint32_t count = walk_headers(L, NULL);
-  cellroute_field* const fields = lua_newuserdata(L, (count + 1) * sizeof *fields);
-  lua_insert(L, -2);
-  walk_headers(L, fields);
+  const cellroute_view bytes = txn_fetch_bytes(L, kTxn, "req_hdrs_bin");
+  if (bytes.data == NULL) asked->wrong = true; /* more than HAProxy's buffer holds, which none is */
+  cellroute_field* fields = asked->few;
+  const uint32_t count = unpack_headers(bytes, fields, kFewHeaders);
+  if (count > kFewHeaders) {
+    fields = lua_newuserdata(L, count * sizeof *fields);
+    unpack_headers(bytes, fields, count);
+  }
   asked->http.headers = fields;
   asked->http.header_count = count;
 }

@@ -5,8 +5,8 @@
 Answers with JSON: the cell's id, method, target as it came, headers in order, body's length and hash, how many
 requests it had at once. By path:
 /status/503 answers with that status, /slow/300 after so many milliseconds, /late/300 so that its
-body is late, /hold when somebody asks for /release, /hang never, /close without a word,
-/socket becomes a WebSocket that echoes.
+body is late, /begun with half of its body, /hold when somebody asks for /release, /hang never, /close without
+a word, /reset by TCP's RST, /echo with the request's body, /socket becomes a WebSocket that echoes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import asyncio
 import base64
 import hashlib
 import json
+import socket
+import struct
 import sys
 from urllib.parse import urlsplit
 
@@ -60,6 +62,9 @@ async def serve_one(name: str, head: bytes, reader: asyncio.StreamReader, writer
     body = await read_body(reader, headers)
     if path == "/close":
         return False
+    if path == "/reset":
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
     if path == "/hang":
         await reader.read()
         return False
@@ -77,7 +82,14 @@ async def serve_one(name: str, head: bytes, reader: asyncio.StreamReader, writer
     status = int(path[8:]) if path.startswith("/status/") else 200
     told = json.dumps({"cell": name, "method": method, "target": target, "headers": headers, "body": len(body),
                        "sha": hashlib.sha256(body).hexdigest(), "busy": busy}).encode()
-    writer.write(f"HTTP/1.1 {status} Told\r\nContent-Length: {len(told)}\r\nX-Told: {name}\r\n\r\n".encode())
+    if path == "/echo":
+        told = body
+    writer.write(f"HTTP/1.1 {status} Told\r\nContent-Length: {len(told)}\r\nX-Told: {name}\r\n"
+                 f"X-Method: {method}\r\n\r\n".encode())
+    if path == "/begun":
+        writer.write(told[:len(told) // 2])
+        await reader.read()
+        return False
     if path.startswith("/late/"):
         await writer.drain()
         await asyncio.sleep(int(path[6:]) / 1000)

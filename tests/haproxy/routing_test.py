@@ -67,6 +67,18 @@ def test_a_cell_is_told_its_id_and_the_epoch_and_forged_ones_never_arrive(plain:
 
 
 @BOTH
+@pytest.mark.parametrize("size", [0, 1, 239, 240, 2287, 2288, 9000])
+def test_headers_count_in_any_size_and_number(plain: Proxy, size: int, http2: bool) -> None:
+    """HAProxy packs lengths into one, two or three bytes."""
+    many = [f"X-Many-{i}: {'m' * 20}" for i in range(60)]
+    sent = [f"X-Long: {'l' * size}" if size else "X-Long;", *many, "X_Cell_ID: forged", "X-Request-ID: mine"]
+    told = fetch(plain.http2_port if http2 else plain.port, "/", *sent, "X-Tenant-ID: acme", http2=http2).told()
+    assert told.cell == ask(plain, "acme").told().cell
+    assert [told.header(name) for name in ("x-long", "x-many-59", "x-request-id")] == [["l" * size], ["m" * 20], ["mine"]]
+    assert told.header("x-cell-id") == [told.cell] and "forged" not in json.dumps(told.headers)
+
+
+@BOTH
 @pytest.mark.parametrize(("sent", "kept"), [
     (["req-1_2.3:a"], True), (["a" * 128], True), (["a" * 129], False), (['"quoted"'], False), (["one", "two"], False), ([], False)])
 def test_a_request_id_is_kept_where_it_is_well_formed(plain: Proxy, sent: list[str], kept: bool, http2: bool) -> None:

@@ -148,22 +148,19 @@ class RedisStore final : public MappingStore {
   bool get_batch(const RedisPartition& partition, std::span<const std::string_view> keys,
                  std::span<const std::size_t> wanted, Nanos now, std::span<Lookup> out,
                  Deadline deadline);
-  void put_batch(const RedisPartition& partition, std::span<const Outgoing> batch,
+  bool put_batch(const RedisPartition& partition, std::span<const Outgoing> batch,
                  Deadline deadline);
   Result<RedisReply> put_once(const RedisPartition& partition, std::span<const Outgoing> batch,
                               bool claim, Deadline deadline);
   Error put_refusal(const RedisReply& reply, const MappingRecord& record,
                     std::uint64_t expected) const;
-  // Of many keys, those of each partition in turn and at most kBatch at once, by their places.
+  // Of many keys, those of each partition in turn and at most kBatch at once, by their places, to
+  // `take(partition, places, deadline)`, which tells whether a server answered in time. Of a server
+  // that did not the batches come behind all others', so that it holds up its own keys alone; with
+  // them the one that got no answer, where it is `repeatable`.
   template <class Take>
-  void each_batch(const std::vector<std::vector<std::size_t>>& wanted, Take take) const {
-    for (std::size_t p = 0; p < wanted.size(); ++p) {
-      const std::span<const std::size_t> all(wanted[p]);
-      for (std::size_t i = 0; i < all.size(); i += kBatch) {
-        take(partitions_[p], all.subspan(i, std::min(kBatch, all.size() - i)));
-      }
-    }
-  }
+  void each_batch(const std::vector<std::vector<std::size_t>>& wanted, bool repeatable,
+                  Deadline deadline, Take take);
 
   // A page through the partitions. `ask` gets at most `count` entries behind `after`; `wanted` is
   // the record to be in the page.
@@ -273,22 +270,33 @@ void RedisStore::get_many(std::span<const std::string_view> keys, Nanos now,
     if (!out[i].error.ok()) continue;
     wanted[net::redis_partition(keys[i], format_.partitions)].push_back(i);
   }
-  // Of a server that does not answer the batches come behind all others', so that it holds up its
-  // own keys alone.
+  each_batch(wanted, true, deadline,
+             [&](const RedisPartition& partition, std::span<const std::size_t> batch,
+                 Deadline until) { return get_batch(partition, keys, batch, now, out, until); });
+}
+
+template <class Take>
+void RedisStore::each_batch(const std::vector<std::vector<std::size_t>>& wanted, bool repeatable,
+                            Deadline deadline, Take take) {
   std::vector<std::pair<const RedisPartition*, std::span<const std::size_t>>> later;
   std::set<std::string> silent;
-  each_batch(wanted, [&](const RedisPartition& partition, std::span<const std::size_t> batch) {
-    const Deadline share = cluster_ ? deadline.within(deadline.left() / 4) : deadline;
-    const std::string server = cluster_ ? servers_.server_of(partition.slot()) : std::string();
+  const auto begin = [&](const RedisPartition& partition, std::span<const std::size_t> batch) {
+    if (!cluster_) return static_cast<void>(take(partition, batch, deadline));
+    const std::string server = servers_.server_of(partition.slot());
     if (!silent.contains(server)) {
-      if (get_batch(partition, keys, batch, now, out, share) || !cluster_) return;
+      if (take(partition, batch, deadline.within(deadline.left() / (repeatable ? 4 : 2)))) return;
       silent.insert(server);
+      if (!repeatable) return;
     }
     later.emplace_back(&partition, batch);
-  });
-  for (const auto& [partition, batch] : later) {
-    get_batch(*partition, keys, batch, now, out, deadline);
+  };
+  for (std::size_t p = 0; p < wanted.size(); ++p) {
+    const std::span<const std::size_t> all(wanted[p]);
+    for (std::size_t i = 0; i < all.size(); i += kBatch) {
+      begin(partitions_[p], all.subspan(i, std::min(kBatch, all.size() - i)));
+    }
   }
+  for (const auto& [partition, batch] : later) take(*partition, batch, deadline);
 }
 
 // False where no server answered in time.
@@ -340,7 +348,8 @@ std::vector<Result<std::uint64_t>> RedisStore::put_many(std::span<const Conditio
   for (std::size_t i = 0; i < puts.size(); ++i) {
     wanted[net::redis_partition(puts[i].record.key, format_.partitions)].push_back(i);
   }
-  each_batch(wanted, [&](const RedisPartition& partition, std::span<const std::size_t> batch) {
+  const auto put = [&](const RedisPartition& partition, std::span<const std::size_t> batch,
+                       Deadline until) {
     std::vector<Outgoing> outgoing;
     for (const std::size_t i : batch) {
       Outgoing out;
@@ -352,13 +361,15 @@ std::vector<Result<std::uint64_t>> RedisStore::put_many(std::span<const Conditio
         results[i] = std::move(error);
       }
     }
-    if (!outgoing.empty()) put_batch(partition, outgoing, deadline);
-  });
+    return outgoing.empty() || put_batch(partition, outgoing, until);
+  };
+  // Whether a batch without an answer was put is not known: it is not put again.
+  each_batch(wanted, false, deadline, put);
   return results;
 }
 
-// Gives each of `batch` its result.
-void RedisStore::put_batch(const RedisPartition& partition, std::span<const Outgoing> batch,
+// Gives each of `batch` its result. False where no server answered in time.
+bool RedisStore::put_batch(const RedisPartition& partition, std::span<const Outgoing> batch,
                            Deadline deadline) {
   auto reply = put_once(partition, batch, false, deadline);
   if (reply.ok() && says(reply->elements[0], "unclaimed")) {
@@ -382,6 +393,7 @@ void RedisStore::put_batch(const RedisPartition& partition, std::span<const Outg
       *result = put_refusal(reply->elements[i], *record, expected);
     }
   }
+  return reply.ok() || reply.error().code() != ErrorCode::kUnavailable;
 }
 
 // As many replies as there are in `batch`, which is not empty.

@@ -572,6 +572,7 @@ TEST_CASE("redis cluster: a node that is stopped holds up its own keys alone") {
   const auto patient = open_with(cluster.url(), testing::kPatience);
   const auto store = open_with(cluster.url(), kShort);
   const auto fresh = open_with(cluster.url(), 2 * kSecond);
+  const auto writer = open_with(cluster.url(), 2 * kSecond);
   for (std::size_t i = 0; i < 3; ++i) {  // or the others stop serving when they miss one
     cluster.server(i).ask({"CONFIG", "SET", "cluster-require-full-coverage", "no"});
   }
@@ -604,6 +605,21 @@ TEST_CASE("redis cluster: a node that is stopped holds up its own keys alone") {
     }
     CHECK(together == known);
   }
+  // And put at once.
+  std::vector<MappingRecord> next;
+  for (const std::string& key : keys) next.emplace_back(plain_record(key)).revision = 2;
+  std::vector<ConditionalPut> puts;
+  for (const MappingRecord& record : next) puts.push_back({record, 1});
+  const auto results = in_time([&] { return writer->put_many(puts); });
+  int put = 0;
+  for (const auto& result : results) {
+    if (result.ok()) {
+      ++put;
+    } else {
+      CHECK(result.error().code() == ErrorCode::kUnavailable);
+    }
+  }
+  CHECK(put == known);
   cluster.server(2).go_on();
   for (int i = 0; i < 30; ++i) {
     CHECK(get_until_known(*patient, "k" + std::to_string(i)).answer == Answer::kFound);

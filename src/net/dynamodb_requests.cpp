@@ -7,13 +7,14 @@
 namespace cellroute::net {
 namespace {
 
+std::string marked(char mark, Attribute attribute) {
+  std::string text(1, mark);
+  return text += std::to_string(static_cast<unsigned>(attribute));
+}
+
 // What stands for an attribute's name in an expression, and for its value.
-std::string placeholder(Attribute attribute) {
-  return "#" + std::to_string(static_cast<unsigned>(attribute));
-}
-std::string value_of(Attribute attribute) {
-  return ":" + std::to_string(static_cast<unsigned>(attribute));
-}
+std::string placeholder(Attribute attribute) { return marked('#', attribute); }
+std::string value_of(Attribute attribute) { return marked(':', attribute); }
 
 constexpr Attribute at(std::size_t i) { return static_cast<Attribute>(i); }
 

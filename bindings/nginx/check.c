@@ -27,16 +27,14 @@ static ngx_int_t check_topology(ngx_conf_t* cf, cr_main_conf_t* conf) {
   return conf->addresses != NULL ? NGX_OK : NGX_ERROR;
 }
 
-/* Opened in each worker again: a store belongs to its process. */
 static ngx_int_t check_mappings(ngx_conf_t* cf, const cr_main_conf_t* conf) {
   cellroute_error error = {.struct_size = sizeof error};
-  cellroute_store* store = NULL;
-  const cellroute_store_options options = {.struct_size = sizeof options, .open_existing = 1};
+  cr_mappings_t mappings;
   if (conf->mappings.len == 0) return NGX_OK;
-  if (cellroute_store_open(cr_view_of(&conf->mappings), &options, &store, &error) != CELLROUTE_OK) {
+  if (cr_mappings_open(conf, &mappings, &error) != NGX_OK) {
     return refuse(cf, &conf->mappings, error.text);
   }
-  cellroute_store_destroy(store);
+  cr_mappings_close(&mappings);
   return NGX_OK;
 }
 

@@ -128,6 +128,8 @@ char* cr_rule_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* cr_metrics_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* cr_cells_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 ngx_int_t cr_check_configuration(ngx_conf_t* cf);
+/* As the workers will open them, once it is known whose processes they are. */
+ngx_int_t cr_check_mappings(ngx_cycle_t* cycle, const cr_main_conf_t* conf);
 
 /* ---- Addresses ---- */
 

@@ -259,3 +259,15 @@ def test_a_store_that_is_missing_or_none_refuses_the_configuration(room: Room, e
     environment.make()
     environment.put("k", "a")
     assert room.run("-t").returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the workers are of the same user")
+def test_a_store_of_another_user_refuses_the_configuration(room: Room, environment: Environment) -> None:
+    environment.put("k", "a")
+    room.start(environment.configuration())
+    assert mapped(room, ["k"]) == {"k": ("a", "1")}
+    for path in environment.path.iterdir():
+        shutil.chown(path, "root")
+    assert room.run("-t").returncode != 0
+    assert f'"lmdb:{environment.path}"' in room.log() and "Permission denied" in room.log()
+    assert mapped(room, ["k"]) == {"k": ("a", "1")}

@@ -165,7 +165,8 @@ http {{
         process = self.process = subprocess.Popen(
             ["/usr/sbin/nginx", "-e", f"{self.folder}/error.log", "-p", str(self.folder), "-c",
              f"{self.folder}/nginx.conf", "-g", "daemon off;"], stderr=subprocess.PIPE)
-        wait_for(lambda: process.poll() is not None or self._answers(), "nginx answers")
+        # Not before it has workers: until then another program may have the port.
+        wait_for(lambda: process.poll() is not None or self.workers() and self._answers(), "nginx answers")
         assert process.poll() is None, self.log()
         return self
 

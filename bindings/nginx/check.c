@@ -27,19 +27,6 @@ static ngx_int_t check_topology(ngx_conf_t* cf, cr_main_conf_t* conf) {
   return conf->addresses != NULL ? NGX_OK : NGX_ERROR;
 }
 
-/* Opened in each worker again: a store belongs to its process. */
-static ngx_int_t check_mappings(ngx_conf_t* cf, const cr_main_conf_t* conf) {
-  cellroute_error error = {.struct_size = sizeof error};
-  cellroute_store* store = NULL;
-  const cellroute_store_options options = {.struct_size = sizeof options, .open_existing = 1};
-  if (conf->mappings.len == 0) return NGX_OK;
-  if (cellroute_store_open(cr_view_of(&conf->mappings), &options, &store, &error) != CELLROUTE_OK) {
-    return refuse(cf, &conf->mappings, error.text);
-  }
-  cellroute_store_destroy(store);
-  return NGX_OK;
-}
-
 ngx_int_t cr_check_configuration(ngx_conf_t* cf) {
   cr_main_conf_t* conf = ngx_http_conf_get_module_main_conf(cf, ngx_http_cellroute_module);
   if (conf->rules == 0 && conf->topology.len == 0) return NGX_OK;
@@ -54,6 +41,43 @@ ngx_int_t cr_check_configuration(ngx_conf_t* cf) {
                   "cellroute: \"cellroute_topology\" and \"cellroute_zone\" need each other");
     return NGX_ERROR;
   }
-  if (check_topology(cf, conf) != NGX_OK) return NGX_ERROR;
-  return check_mappings(cf, conf);
+  return check_topology(cf, conf);
+}
+
+static ngx_int_t open_mappings(const cr_main_conf_t* conf, ngx_log_t* log) {
+  cellroute_error error = {.struct_size = sizeof error};
+  cr_mappings_t mappings;
+  if (cr_mappings_open(conf, &mappings, &error) != NGX_OK) {
+    ngx_log_error(NGX_LOG_EMERG, log, 0, "cellroute: \"%V\" %s", &conf->mappings, error.text);
+    return NGX_ERROR;
+  }
+  cr_mappings_close(&mappings);
+  return NGX_OK;
+}
+
+static ngx_int_t open_as(const ngx_core_conf_t* core, const cr_main_conf_t* conf, ngx_log_t* log) {
+  if (initgroups(core->username, core->group) == 0 && setegid(core->group) == 0 &&
+      seteuid(core->user) == 0) {
+    return open_mappings(conf, log);
+  }
+  ngx_log_error(NGX_LOG_EMERG, log, ngx_errno, "cellroute: cannot become the workers' user \"%s\"",
+                core->username);
+  return NGX_ERROR;
+}
+
+/* What opening makes belongs to whoever opened it, and a store's files are their owner's alone: the
+ * master, who may read all, would be no judge of what its workers can. */
+ngx_int_t cr_check_mappings(ngx_cycle_t* cycle, const cr_main_conf_t* conf) {
+  const ngx_core_conf_t* core =
+      (const ngx_core_conf_t*)ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+  if (conf->mappings.len == 0) return NGX_OK;
+  if (geteuid() != 0 || !core->master) return open_mappings(conf, cycle->log);
+  const gid_t group = getegid();
+  const int count = getgroups(0, NULL);
+  gid_t* groups = ngx_palloc(cycle->pool, (size_t)(count + 1) * sizeof(gid_t));
+  if (groups == NULL || getgroups(count, groups) != count) return NGX_ERROR;
+  const ngx_int_t rc = open_as(core, conf, cycle->log);
+  const ngx_uint_t back =
+      seteuid(0) == 0 && setegid(group) == 0 && setgroups((size_t)count, groups) == 0;
+  return back ? rc : NGX_ERROR;
 }

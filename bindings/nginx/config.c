@@ -86,7 +86,7 @@ char* cr_mappings_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* data) {
   conf->mappings.data = ngx_pnalloc(cf->pool, conf->mappings.len + 1);
   if (conf->mappings.data == NULL) return NGX_CONF_ERROR;
   ngx_sprintf(conf->mappings.data, "%*s%V%Z", scheme, value[1].data, &path);
-  return NGX_CONF_OK;
+  return cr_mappings_name_files(cf->pool, &path, conf) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 /* The name of the variable that `text` is, and nothing else; empty: it is more, or none. */

@@ -5,6 +5,7 @@
  *   check.c     what is wrong with a configuration
  *   zone.c      the guards in shared memory
  *   worker.c    a worker's router
+ *   mappings.c  the store of explicit mappings
  *   refresh.c   new topologies and mappings, in the thread pool
  *   address.c   endpoints to socket addresses, off the path
  *   view.c      names and addresses for the numbers of a generation
@@ -67,6 +68,8 @@ struct cr_main_conf_s {
   ngx_shm_zone_t* zone;
   ngx_str_t topology; /* paths end with a NUL */
   ngx_str_t mappings; /* a URL of cellroute_store_open(); empty: none */
+  ngx_str_t
+      mapping_files[2]; /* one of them changes when the mappings do; empty: there is no such */
   ngx_uint_t max_moved;
   ngx_uint_t max_cells_lost;
   ngx_msec_t refresh;
@@ -125,6 +128,8 @@ char* cr_rule_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* cr_metrics_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* cr_cells_directive(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 ngx_int_t cr_check_configuration(ngx_conf_t* cf);
+/* As the workers will open them, once it is known whose processes they are. */
+ngx_int_t cr_check_mappings(ngx_cycle_t* cycle, const cr_main_conf_t* conf);
 
 /* ---- Addresses ---- */
 
@@ -183,13 +188,35 @@ static inline cr_cell_t* cr_view_cell(cr_view_t* view, uint32_t number) {
   return view->cells[number].known ? &view->cells[number] : cr_view_look_up(view, number);
 }
 
+/* ---- Mappings ---- */
+
+typedef struct {
+  ngx_file_uniq_t inode;
+  u_char head[256]; /* of a mapping file: what its format says */
+} cr_mappings_id_t;
+
+typedef struct {
+  cellroute_store* store; /* NULL: none */
+  cr_mappings_id_t id;
+} cr_mappings_t;
+
+ngx_int_t cr_mappings_name_files(ngx_pool_t* pool, const ngx_str_t* path, cr_main_conf_t* conf);
+ngx_int_t cr_mappings_open(const cr_main_conf_t* conf, cr_mappings_t* mappings,
+                           cellroute_error* error);
+void cr_mappings_close(cr_mappings_t* mappings);
+/* Whether what lies there is what was opened, though it may have newer records. */
+ngx_uint_t cr_mappings_there(const cr_main_conf_t* conf, const cr_mappings_t* mappings);
+/* Takes those; the codes of cellroute_store_refresh(). */
+int32_t cr_mappings_refresh(const cr_main_conf_t* conf, const cr_mappings_t* mappings,
+                            cellroute_error* error);
+
 /* ---- Workers ---- */
 
 typedef struct {
   cr_main_conf_t* conf; /* NULL: this process routes nothing */
   cellroute_router* router;
   cellroute_metrics* metrics;         /* NULL: nothing is counted */
-  cellroute_store* store;             /* NULL: no mappings */
+  cr_mappings_t mappings;             /* the last good ones */
   const cellroute_topology* topology; /* what serves; NULL: nothing does */
   cellroute_topology* refreshed;      /* the same where it is not the configuration's */
   cr_view_t* view;
@@ -206,9 +233,8 @@ extern cr_worker_t cr_worker;
 
 ngx_int_t cr_worker_start(ngx_cycle_t* cycle);
 void cr_worker_stop(ngx_cycle_t* cycle);
-ngx_int_t cr_worker_publish(const cellroute_topology* topology, ngx_uint_t gated,
-                            cellroute_error* error);
-ngx_int_t cr_worker_open_mappings(cellroute_error* error);
+ngx_int_t cr_worker_publish(const cellroute_topology* topology, const cr_mappings_t* mappings,
+                            ngx_uint_t gated, cellroute_error* error);
 /* The view of what serves; NULL: nothing does, or there is no memory. */
 cr_view_t* cr_worker_view(uint64_t generation);
 /* Takes a new one, so that memory of mappings that serve no longer can go. */

@@ -27,14 +27,14 @@ static void note_generation(cr_shared_t* shared, uint64_t generation) {
   }
 }
 
-ngx_int_t cr_worker_publish(const cellroute_topology* topology, ngx_uint_t gated,
-                            cellroute_error* error) {
+ngx_int_t cr_worker_publish(const cellroute_topology* topology, const cr_mappings_t* mappings,
+                            ngx_uint_t gated, cellroute_error* error) {
   const cr_zone_t* zone = cr_worker.conf->zone->data;
   cellroute_publish_options options;
   uint64_t generation = 0;
   cellroute_topology_generation(topology, &generation);
   gate_of(cr_worker.conf, generation, gated, &options);
-  options.mappings = cr_worker.store;
+  options.mappings = mappings->store;
   options.now_ns = cr_now();
   if (cellroute_router_publish(cr_worker.router, topology, &options, error) != CELLROUTE_OK) {
     return NGX_ERROR;
@@ -71,14 +71,6 @@ static ngx_int_t fail(ngx_cycle_t* cycle, const char* what, const cellroute_erro
   return NGX_ERROR;
 }
 
-ngx_int_t cr_worker_open_mappings(cellroute_error* error) {
-  const ngx_str_t* url = &cr_worker.conf->mappings;
-  const cellroute_store_options options = {.struct_size = sizeof options, .open_existing = 1};
-  if (url->len == 0 || cr_worker.store != NULL) return NGX_OK;
-  const int32_t code = cellroute_store_open(cr_view_of(url), &options, &cr_worker.store, error);
-  return code == CELLROUTE_OK ? NGX_OK : NGX_ERROR;
-}
-
 static ngx_int_t start_router(ngx_cycle_t* cycle, cr_main_conf_t* conf) {
   cellroute_error error = {.struct_size = sizeof error};
   const cr_zone_t* zone = conf->zone->data;
@@ -92,12 +84,12 @@ static ngx_int_t start_router(ngx_cycle_t* cycle, cr_main_conf_t* conf) {
   cr_worker.conf = conf;
   cr_worker.cells = zone->options.cells;
   cr_worker.lane = (uint32_t)(ngx_worker % zone->options.lanes);
-  if (cr_worker_open_mappings(&error) != NGX_OK) {
+  if (conf->mappings.len != 0 && cr_mappings_open(conf, &cr_worker.mappings, &error) != NGX_OK) {
     return fail(cycle, "the mappings do not open", &error);
   }
   cr_worker.incoming = conf->addresses;
   conf->addresses = NULL;
-  if (cr_worker_publish(conf->checked, 0, &error) != NGX_OK) {
+  if (cr_worker_publish(conf->checked, &cr_worker.mappings, 0, &error) != NGX_OK) {
     return fail(cycle, "the topology does not serve", &error);
   }
   return NGX_OK;
@@ -129,7 +121,7 @@ void cr_worker_stop(ngx_cycle_t* cycle) {
   cr_addresses_release(cr_worker.incoming);
   cellroute_metrics_destroy(cr_worker.metrics);
   cellroute_router_destroy(cr_worker.router);
-  cellroute_store_destroy(cr_worker.store);
+  cr_mappings_close(&cr_worker.mappings);
   cellroute_topology_destroy(cr_worker.refreshed);
   ngx_memzero(&cr_worker, sizeof cr_worker);
 }

@@ -65,6 +65,7 @@ static ngx_int_t check_generation(const ngx_shm_zone_t* shm, const cr_zone_t* zo
 static ngx_int_t init_zone(ngx_shm_zone_t* shm, void* before) {
   cr_zone_t* zone = shm->data;
   const cr_zone_t* old = before;
+  if (cr_check_mappings(zone->cycle, zone->conf) != NGX_OK) return NGX_ERROR;
   zone->options.struct_size = sizeof zone->options;
   zone->options.cells = zone->cells;
   zone->options.lanes = workers_of(zone->cycle);

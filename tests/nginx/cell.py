@@ -3,10 +3,10 @@
 
     cell.py NAME PORT
 
-X-Behave: status=503, sleep=0.2, close (without an answer), stale (the same, where the connection is not new), cut (in
-the middle of an answer). `Upgrade: websocket` gives a socket that sends back what it gets. GET /counts gives how many
-requests came, by X-Count, the most at once, and those that named another cell. Port 0 is any that is free; the one that
-is taken is printed.
+X-Behave: status=503, sleep=0.2, together=8 (waits until so many were there at once), fill=9000 (as many bytes more in the
+answer), close (without an answer), stale (the same, where the connection is not new), cut (in the middle of an answer).
+`Upgrade: websocket` gives a socket that sends back what it gets. GET /counts gives how many requests came, by method and by
+X-Count, the most at once, and those that named another cell. Port 0 is any that is free; the one that is taken is printed.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ async def behave(behaviours: str, old: bool, what: bytes, writer: asyncio.Stream
             status = int(value)
         elif kind == "sleep":
             await asyncio.sleep(float(value))
+        elif kind == "together":
+            while COUNTS["most"] < int(value):
+                await asyncio.sleep(0.01)
         elif kind == "close" or kind == "stale" and old:
             return 0
         elif kind == "cut":
@@ -79,17 +82,21 @@ async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         return True
     COUNTS["all"] += 1
     COUNTS["misled"] += headers.get("x-cell-id") != name
+    COUNTS[method] += 1
     COUNTS[headers.get("x-count", "none")] += 1
     if headers.get("upgrade") == "websocket":
         await echo(reader, writer, headers.get("sec-websocket-key", ""))
         return False
+    behaviours = headers.get("x-behave", "")
     what = json.dumps({
         "cell": name, "method": method, "target": target, "headers": pairs, "size": len(body),
         "digest": hashlib.sha256(body).hexdigest()}).encode()
+    if "fill=" in behaviours:
+        what += b" " * int(behaviours.partition("fill=")[2].partition(",")[0])
     at_once += 1
     COUNTS["most"] = max(COUNTS["most"], at_once)
     try:
-        status = await behave(headers.get("x-behave", ""), old, what, writer)
+        status = await behave(behaviours, old, what, writer)
     finally:
         at_once -= 1
     if status == 0:

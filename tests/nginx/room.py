@@ -19,6 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 MODULE = os.environ["CELLROUTE_NGINX_MODULE"]
 SEED = 6840743513105534701
 LONG = 30.0  # the longest that a test waits for something that takes moments
+TARGETS = ["/?a=1&a=2&b=", "/a%2Fb/%2e%2e/c%20d?x=%26%3d&y=%C3%A9", "/a//b/./c?", "/;p=1/@:!$&'()*+,=~", "/?q=a+b%2Bc"]
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = LONG) -> Any:
@@ -34,6 +35,19 @@ def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
+
+
+def make_certificate(folder: pathlib.Path, name: str) -> None:
+    """NAME.pem, which vouches for itself, and NAME.key."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem", "-days", "2",
+                    "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"], check=True, capture_output=True)
+
+
+def numbers(text: str) -> dict[str, float]:
+    """The samples of a Prometheus text, by name and labels."""
+    samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in samples}
 
 
 class Cell:
@@ -151,7 +165,8 @@ http {{
         process = self.process = subprocess.Popen(
             ["/usr/sbin/nginx", "-e", f"{self.folder}/error.log", "-p", str(self.folder), "-c",
              f"{self.folder}/nginx.conf", "-g", "daemon off;"], stderr=subprocess.PIPE)
-        wait_for(lambda: process.poll() is not None or self._answers(), "nginx answers")
+        # Not before it has workers: until then another program may have the port.
+        wait_for(lambda: process.poll() is not None or self.workers() and self._answers(), "nginx answers")
         assert process.poll() is None, self.log()
         return self
 

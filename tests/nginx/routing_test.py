@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from room import LONG, Room, free_port, homes
+from room import LONG, TARGETS, Room, free_port, homes, make_certificate, numbers
 
 KEYS = [f"tenant-{i}" for i in range(60)] + ["é" * 20, "a b", "%2e%2e", "x" * 1024]
 
@@ -50,8 +50,7 @@ def test_every_method_arrives_as_it_was_sent(room: Room, method: str) -> None:
 def test_bodies_queries_repeated_parameters_and_encoded_signs_are_unchanged(room: Room) -> None:
     room.publish()
     room.start(room.configure(server="client_max_body_size 64m;"))
-    targets = ["/?a=1&a=2&b=", "/a%2Fb/%2e%2e/c%20d?x=%26%3d&y=%C3%A9", "/a//b/./c?", "/;p=1/@:!$&'()*+,=~", "/?q=a+b%2Bc"]
-    for target in targets:
+    for target in TARGETS:
         assert room.ask("k", target).json["target"] == target
     for size in (0, 1, 4096, 100_000, 5_000_000):
         body = random.Random(size).randbytes(size)
@@ -156,9 +155,7 @@ def test_a_resource_has_its_own_endpoint(room: Room) -> None:
 def test_cells_behind_tls_are_verified_by_their_own_names(room: Room) -> None:
     port, cell = free_port(), room.cells["a"]
     for name in ("localhost", "other"):
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-keyout", room.folder / f"{name}.key", "-out", room.folder / f"{name}.pem", "-days", "2",
-                        "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"], check=True, capture_output=True)
+        make_certificate(room.folder, name)
     room.write(f"generation: 1\nhash_seed: 1\ncells: [{{id: a, endpoint: 'https://localhost:{port}'}}]\n")
     verify = (f"proxy_ssl_server_name on; proxy_ssl_name $cellroute_host; proxy_ssl_verify on; "
               f"proxy_ssl_trusted_certificate {room.folder}/all.pem;")
@@ -210,8 +207,7 @@ def test_what_was_counted_is_shown_of_all_workers(room: Room) -> None:
     room.ask("k2", X_Behave="status=503")
     answer = room.ask(target="/metrics")
     assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    lines = answer.body.decode().splitlines()
-    counts = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if not line.startswith("#")}
+    counts = numbers(answer.body.decode())
 
     def total(metric: str, *labels: str) -> float:
         return sum(value for name, value in counts.items()

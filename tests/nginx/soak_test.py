@@ -10,6 +10,6 @@ from room import HERE
 
 # The allocator still settles in so short a time: what leaks by the request is seen all the same.
 def test_nginx_at_load_with_faults_answers_everybody_and_does_not_grow() -> None:
-    told = subprocess.run([sys.executable, HERE / "soak.py", "--seconds", "20", "--growth", "15"],
+    told = subprocess.run([sys.executable, HERE / "soak.py", "--warm-up", "5", "--seconds", "20", "--growth", "15"],
                           capture_output=True, text=True, timeout=300)
     assert told.returncode == 0, told.stdout + told.stderr

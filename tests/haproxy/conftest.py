@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -41,6 +42,15 @@ def plain(cells: dict[str, Cell], tmp_path_factory: pytest.TempPathFactory) -> I
     """The README's configuration, without limits."""
     with proxy(tmp_path_factory.mktemp("plain"), cells, topology_of(cells)) as started:
         yield started
+
+
+@pytest.fixture
+def open_folder() -> Iterator[pathlib.Path]:
+    """Not in pytest's folder: each session of it closes that to other users."""
+    with tempfile.TemporaryDirectory(prefix="cellroute-haproxy-", ignore_cleanup_errors=True) as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture

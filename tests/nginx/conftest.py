@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import tempfile
 from typing import Iterator
 
 import pytest
@@ -11,9 +12,9 @@ from room import Room
 
 
 @pytest.fixture
-def room(tmp_path: pathlib.Path) -> Iterator[Room]:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o055)  # nginx's workers are another user
-    made = Room(tmp_path)
-    yield made
-    made.stop()
+def room() -> Iterator[Room]:
+    """Not in pytest's folder: each session of it closes that to other users, as nginx's workers are."""
+    with tempfile.TemporaryDirectory(prefix="cellroute-nginx-", ignore_cleanup_errors=True) as folder:
+        made = Room(pathlib.Path(folder))
+        yield made
+        made.stop()

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <set>
 
+#include "cellroute/guard/own_memory.hpp"
 #include "guard_memory.hpp"
 
 namespace {
@@ -96,6 +98,25 @@ TEST_CASE("a guard region wants memory that is large enough and aligned") {
   CHECK(GuardRegion::attach(memory.span().first(63)).error().code() == ErrorCode::kInvalidArgument);
   CHECK(GuardRegion::attach(memory.span().subspan(8)).error().code() ==
         ErrorCode::kInvalidArgument);
+}
+
+TEST_CASE("a router's own memory is as long as asked for, zero and aligned, or none") {
+  constexpr std::size_t kHugePage = std::size_t{2} << 20;
+  for (const std::size_t bytes : {std::size_t{1}, kHugePage / 4 - 1, kHugePage / 4, kHugePage,
+                                  kHugePage + 1, 3 * kHugePage}) {
+    CAPTURE(bytes);
+    const guard::OwnMemory memory(bytes);
+    REQUIRE(memory.bytes().size() == bytes);
+    const auto at = reinterpret_cast<std::uintptr_t>(memory.bytes().data());
+    CHECK(at % (bytes < kHugePage / 4 ? 4096 : kHugePage) == 0);
+    CHECK(std::all_of(memory.bytes().begin(), memory.bytes().end(),
+                      [](std::byte byte) { return byte == std::byte{0}; }));
+    memory.bytes().back() = std::byte{1};
+  }
+  for (const std::size_t bytes : {std::size_t{0}, SIZE_MAX, SIZE_MAX - kHugePage, SIZE_MAX / 2}) {
+    CAPTURE(bytes);
+    CHECK(guard::OwnMemory(bytes).bytes().empty());
+  }
 }
 
 TEST_CASE("a second creator opens the region that is there, or learns that it differs") {

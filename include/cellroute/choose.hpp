@@ -218,15 +218,20 @@ CELLROUTE_HOT inline bool choose_before_base(const Snapshot& snapshot, const Req
 }
 
 // The same to its end. The base's memory is asked before all else, so that its answer comes while
-// the request is looked at and the overlay is searched.
+// the request is looked at and the overlay is searched. `found(cell)` hears first which of the
+// base's cells it is.
+template <class Found>
 CELLROUTE_HOT inline Choice choose_over_base(const Snapshot& snapshot, const Request& request,
-                                             Nanos now) noexcept {
+                                             Nanos now, Found&& found) noexcept {
   const MappingFile& base = *snapshot.path().base;
   const bool sound = key_length_ok(request.key);
   const MappingFile::Place place = sound ? base.ask(request.key) : MappingFile::Place{};
   Choice choice;
   if (!choose_before_base(snapshot, request, now, choice)) [[likely]] {
-    choose_by(snapshot, request, base.find(request.key, place), now, choice);
+    const FileAnswer in_base = base.find(request.key, place);
+    if (in_base.answer == Answer::kFound) [[likely]]
+      found(in_base.cell);
+    choose_by(snapshot, request, in_base, now, choice);
   }
   return choice;
 }
@@ -244,8 +249,8 @@ CELLROUTE_HOT inline Choice choose_over_base(const Snapshot& snapshot, const Req
 inline Choice choose(const Snapshot& snapshot, const Request& request, Nanos now,
                      const FileAnswer* in_base = nullptr) noexcept {
   if (snapshot.path().base == nullptr) return choose_without_base(snapshot, request, now);
-  return in_base == nullptr ? choose_over_base(snapshot, request, now)
-                            : choose_over_base(snapshot, request, now, *in_base);
+  if (in_base != nullptr) return choose_over_base(snapshot, request, now, *in_base);
+  return choose_over_base(snapshot, request, now, [](std::uint32_t) {});
 }
 
 }  // namespace cellroute

@@ -102,7 +102,9 @@ class Deciding {
                                                      const Request& request, Nanos now) noexcept {
     if (request.tried.empty()) [[likely]] {
       const SnapshotPath& path = snapshot.path();
-      const Choice choice = choose_over_base(snapshot, request, now);
+      const Choice choice = choose_over_base(snapshot, request, now, [&](std::uint32_t cell) {
+        if constexpr (kReserve) guards.prefetch(snapshot.base_number(cell), request.lane);
+      });
       if (choice.status == Status::kOk) [[likely]] {
         const CellPath& cell = home_over_base(path, request, choice);
         Ticket ticket;

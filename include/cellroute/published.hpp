@@ -52,7 +52,7 @@ class Published {
         lane_.beside[side].fetch_add(1);
         leave_ = side << 1 | 1;
       }
-      node_ = published.current_.load();
+      value_ = published.value_.load();
     }
 
     ~Reading() {
@@ -66,19 +66,19 @@ class Published {
     Reading(const Reading&) = delete;
     Reading& operator=(const Reading&) = delete;
 
-    const T* get() const noexcept { return node_ ? node_->value.get() : nullptr; }
+    const T* get() const noexcept { return value_; }
 
    private:
-    friend class Published;
     const Lane& lane_;
-    const Node* node_;
+    const T* value_;
     std::uint64_t leave_;  // the lane's turn after us; odd: we stand beside its owner, on that side
   };
 
   // The current value, kept alive for as long as the caller likes.
   std::shared_ptr<const T> hold(std::uint32_t lane) const noexcept {
     const Reading reading(*this, lane);
-    return reading.node_ ? reading.node_->value : nullptr;
+    const Node* const node = current_.load();
+    return node ? node->value : nullptr;
   }
 
   // Serves `value` from now on. kUnavailable, and nothing changes, when kMaxRetired replaced
@@ -95,6 +95,7 @@ class Published {
     Retired retired;
     retired.seen.resize(lanes_.size());
     retired_.push_back(std::move(retired));
+    value_.store(next->value.get());
     retired_.back().node.reset(current_.exchange(next.release()));
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       retired_.back().seen[i].turn = lanes_[i].turn.load();
@@ -153,6 +154,8 @@ class Published {
     return gone;
   }
 
+  // Both are replaced before any lane is looked at, so that neither outlives its readers.
+  std::atomic<const T*> value_{nullptr};  // what current_ holds
   std::atomic<const Node*> current_{nullptr};
   std::atomic<std::uint32_t> side_{0};
   std::vector<Lane> lanes_;

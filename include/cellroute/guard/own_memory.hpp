@@ -10,26 +10,28 @@
 
 namespace cellroute::guard {
 
-// Zero, aligned to a page; from 2 MiB on in huge pages where the system has them, since a request
-// touches lines that lie far apart. What nobody touches takes no memory. Thread safety: a handle.
+// Zero, aligned to a page; from 512 KiB on in huge pages of 2 MiB where the system has them, since
+// a request touches lines that lie far apart. Pages that nobody touches take no memory. Thread
+// safety: a handle.
 class OwnMemory {
  public:
   // None; bytes() is empty.
   OwnMemory() = default;
   // The same where the system has no room.
   explicit OwnMemory(std::size_t bytes) noexcept {
-    if (bytes == 0 || bytes > SIZE_MAX - kHugePage) return;
-    const std::size_t align = bytes < kHugePage ? 0 : kHugePage;
-    void* const base = ::mmap(nullptr, bytes + align, PROT_READ | PROT_WRITE,
+    if (bytes == 0 || bytes > SIZE_MAX - 2 * kHugePage) return;
+    const std::size_t align = bytes < kHugePage / 4 ? 0 : kHugePage;
+    const std::size_t whole = align == 0 ? bytes : (bytes + align - 1) / align * align;
+    void* const base = ::mmap(nullptr, whole + align, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) return;
-    mapped_ = {static_cast<std::byte*>(base), bytes + align};
+    mapped_ = {static_cast<std::byte*>(base), whole + align};
     bytes_ = mapped_.first(bytes);
     if (align == 0) return;
     const std::size_t skip = (align - reinterpret_cast<std::uintptr_t>(base) % align) % align;
     bytes_ = mapped_.subspan(skip, bytes);
     // Advice: where there are no huge pages, small ones do.
-    static_cast<void>(::madvise(bytes_.data(), bytes, MADV_HUGEPAGE));
+    static_cast<void>(::madvise(bytes_.data(), whole, MADV_HUGEPAGE));
   }
   ~OwnMemory() {
     if (!mapped_.empty()) ::munmap(mapped_.data(), mapped_.size());

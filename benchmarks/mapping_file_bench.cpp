@@ -5,8 +5,11 @@
 // absl's map, 13 GB of memory:
 //   CELLROUTE_BENCH_KEYS=100000000 cellroute_bench --benchmark_filter=mapping_file
 //
-// `isolated` is one lone call: fences keep the next from beginning before it has ended. Every
-// answer is checked. Keys have 16 to 24 bytes, in 1,000 cells and 64 profiles.
+// `isolated` is one lone call: fences keep the next from beginning before it has ended. `batch` is
+// a key of 32. Both time a line, a look-up and a route in turn, in rounds with the same keys'
+// refresh before each, and give the middle round: times of one quiet moment and another's noisy one
+// do not compare. Every answer is checked. Keys have 16 to 24 bytes, in 1,000 cells and 64
+// profiles.
 #include <absl/container/flat_hash_map.h>
 #include <benchmark/benchmark.h>
 #include <lmdb.h>
@@ -132,7 +135,7 @@ const std::vector<Key>& shuffled_keys() {
   return keys;
 }
 
-const MappingFile& file(bool copy) {
+const std::shared_ptr<const MappingFile>& shared_file(bool copy) {
   static std::shared_ptr<const MappingFile> files[2];
   std::shared_ptr<const MappingFile>& one = files[copy ? 1 : 0];
   if (one == nullptr) {
@@ -144,8 +147,10 @@ const MappingFile& file(bool copy) {
       must(one->cells()[one->find(key).cell] == cell_name(key.cell()));
     }
   }
-  return *one;
+  return one;
 }
+
+const MappingFile& file(bool copy) { return *shared_file(copy); }
 
 void fence() noexcept {
 #if defined(__x86_64__)
@@ -181,94 +186,6 @@ struct RawLines {
   std::uint64_t count;
 };
 
-void line_isolated(benchmark::State& state) {
-  const RawLines lines(file(state.range(0) == 1));
-  std::uint64_t i = 0;
-  std::uint64_t sum = 0;  // an operand in memory alone would not be read
-  for (auto _ : state) {
-    fence();
-    benchmark::DoNotOptimize(sum += crm::load64(lines.at(++i)));
-    fence();
-  }
-}
-
-// Lone calls of `call(i, key)`, some keys at once: keys are in the cache, as those of requests are
-// that have just been read, which is done outside the time, and so is `after`.
-template <class Call, class After>
-void isolated(benchmark::State& state, Call&& call, After&& after) {
-  using Clock = std::chrono::steady_clock;
-  const std::vector<Key>& keys = shuffled_keys();
-  std::vector<Key> near(kLoneCalls, keys[0]);
-  std::size_t at = 0;
-  for (auto _ : state) {
-    for (Key& key : near) {
-      key = keys[at];
-      at = at + 1 == keys.size() ? 0 : at + 1;
-    }
-    const Clock::time_point began = Clock::now();
-    for (std::size_t i = 0; i < near.size(); ++i) {
-      fence();
-      call(i, near[i]);
-      fence();
-    }
-    state.SetIterationTime(std::chrono::duration<double>(Clock::now() - began).count());
-    for (std::size_t i = 0; i < near.size(); ++i) after(i);
-  }
-  const auto calls = static_cast<double>(state.iterations()) * kLoneCalls;
-  state.counters["a_call"] =
-      benchmark::Counter(calls, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-}
-
-void find_isolated(benchmark::State& state) {
-  const MappingFile& from = file(state.range(0) == 1);
-  std::vector<FileAnswer> answers(kLoneCalls);
-  isolated(
-      state, [&](std::size_t i, const Key& key) { answers[i] = from.find(key); },
-      [&](std::size_t i) { must(answers[i].answer == Answer::kFound); });
-}
-
-void line_prefetched(benchmark::State& state) {
-  const RawLines lines(file(state.range(0) == 1));
-  std::uint64_t i = 0;
-  for (auto _ : state) {
-    std::array<const std::byte*, kBatch> batch;
-    for (const std::byte*& line : batch) {
-      line = lines.at(++i);
-      __builtin_prefetch(line);
-    }
-    std::uint64_t sum = 0;
-    for (const std::byte* line : batch) sum += crm::load64(line);
-    benchmark::DoNotOptimize(sum);
-  }
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kBatch));
-}
-
-// The keys themselves are in the cache, as those of requests are that have just been read: they are
-// brought there outside the time, some batches at once.
-void find_batch(benchmark::State& state) {
-  using Clock = std::chrono::steady_clock;
-  const MappingFile& from = file(state.range(0) == 1);
-  const std::vector<Key>& keys = shuffled_keys();
-  constexpr std::size_t kBatches = 64;
-  std::vector<Key> near(kBatches * kBatch, keys[0]);
-  std::vector<FileAnswer> answers(near.size());
-  std::size_t at = 0;
-  for (auto _ : state) {
-    for (Key& key : near) {
-      key = keys[at];
-      at = at + 1 == keys.size() ? 0 : at + 1;
-    }
-    const std::vector<std::string_view> batch(near.begin(), near.end());
-    const Clock::time_point began = Clock::now();
-    for (std::size_t i = 0; i < near.size(); i += kBatch) {
-      from.find(std::span(batch).subspan(i, kBatch), std::span(answers).subspan(i, kBatch));
-    }
-    state.SetIterationTime(std::chrono::duration<double>(Clock::now() - began).count());
-    for (const FileAnswer& answer : answers) must(answer.answer == Answer::kFound);
-  }
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(near.size()));
-}
-
 void find_absent(benchmark::State& state) {
   const MappingFile& from = file(state.range(0) == 1);
   std::uint64_t i = key_count();
@@ -303,8 +220,7 @@ Topology fleet() {
 
 // A router whose base is the file.
 struct Routed {
-  explicit Routed(bool copy) {
-    file(copy);  // built
+  explicit Routed(bool copy) : base(shared_file(copy)) {
     RouterOptions options;
     options.geometry.cells = 2048;
     options.geometry.limiter_entries = 16;
@@ -312,60 +228,168 @@ struct Routed {
     must(made.ok());
     router = std::move(*made);
     const auto compiled = compile(fleet());
-    const auto base = MappingFile::open(file_path(), {.copy = copy});
-    must(compiled.ok() && base.ok() && router->publish(*compiled, *base, {}).ok());
+    must(compiled.ok() && router->publish(*compiled, base, {}).ok());
     profile = router->snapshot()->profile({"tier-0", "region-0", {}, {}}).profile;
   }
+  std::shared_ptr<const MappingFile> base;
   std::unique_ptr<Router> router;
   Profile profile;
 };
 
-void route_isolated(benchmark::State& state) {
+// Keys that are in the cache, as those of requests are that have just been read, and whose lines
+// are not.
+class NearKeys {
+ public:
+  explicit NearKeys(std::size_t count) : near_(count, shuffled_keys()[0]) {}
+  const std::vector<Key>& next() {
+    const std::vector<Key>& all = shuffled_keys();
+    for (Key& key : near_) {
+      key = all[at_];
+      at_ = at_ + 1 == all.size() ? 0 : at_ + 1;
+    }
+    return near_;
+  }
+
+ private:
+  std::vector<Key> near_;
+  std::size_t at_ = 0;
+};
+
+// Rounds of `calls` each, in nanoseconds a call.
+class Rounds {
+ public:
+  explicit Rounds(std::size_t calls) : calls_(calls) {}
+  template <class Round>
+  double time(Round&& round) {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point began = Clock::now();
+    round();
+    const std::chrono::duration<double, std::nano> took = Clock::now() - began;
+    return rounds_.emplace_back(took.count() / static_cast<double>(calls_));
+  }
+  double median() {
+    const auto middle = rounds_.begin() + static_cast<std::ptrdiff_t>(rounds_.size() / 2);
+    std::nth_element(rounds_.begin(), middle, rounds_.end());
+    return *middle;
+  }
+
+ private:
+  std::size_t calls_;
+  std::vector<double> rounds_;
+};
+
+void show(benchmark::State& state, Rounds& line, Rounds& find, Rounds& route) {
+  state.counters["line_ns"] = line.median();
+  state.counters["find_ns"] = find.median();
+  state.counters["route_ns"] = route.median();
+}
+
+template <class Call>
+void lone_calls(Call&& call) {
+  for (std::size_t i = 0; i < kLoneCalls; ++i) {
+    fence();
+    call(i);
+    fence();
+  }
+}
+
+void isolated(benchmark::State& state) {
   const Routed routed(state.range(0) == 1);
+  const RawLines lines(*routed.base);
+  NearKeys keys(kLoneCalls);
+  std::vector<FileAnswer> answers(kLoneCalls);
   std::vector<Decision> decisions(kLoneCalls);
   Request request;
   request.profile = routed.profile;
-  isolated(
-      state,
-      [&](std::size_t i, const Key& key) {
-        request.key = key;
-        decisions[i] = routed.router->route(request, kSecond);
-      },
-      [&](std::size_t i) {
-        must(decisions[i].reason == Reason::kMapped);
-        routed.router->report(decisions[i].ticket, {}, kSecond);
-      });
-}
-
-// The keys as in find_batch.
-void route_batch(benchmark::State& state) {
-  using Clock = std::chrono::steady_clock;
-  const Routed routed(state.range(0) == 1);
-  const std::vector<Key>& keys = shuffled_keys();
-  constexpr std::size_t kBatches = 64;
-  std::vector<Key> near(kBatches * kBatch, keys[0]);
-  std::vector<Request> requests(near.size());
-  std::vector<Decision> decisions(near.size());
-  std::size_t at = 0;
+  Rounds line(kLoneCalls), find(kLoneCalls), route(kLoneCalls);
+  std::uint64_t at = 0;
+  std::uint64_t sum = 0;  // an operand in memory alone would not be read
   for (auto _ : state) {
-    for (std::size_t i = 0; i < near.size(); ++i) {
-      near[i] = keys[at];
-      at = at + 1 == keys.size() ? 0 : at + 1;
-      requests[i].key = near[i];
-      requests[i].profile = routed.profile;
-    }
-    const Clock::time_point began = Clock::now();
-    for (std::size_t i = 0; i < near.size(); i += kBatch) {
-      routed.router->route_batch(std::span(requests).subspan(i, kBatch),
-                                 std::span(decisions).subspan(i, kBatch), kSecond);
-    }
-    state.SetIterationTime(std::chrono::duration<double>(Clock::now() - began).count());
+    keys.next();
+    line.time([&] {
+      lone_calls(
+          [&](std::size_t) { benchmark::DoNotOptimize(sum += crm::load64(lines.at(++at))); });
+    });
+    const std::vector<Key>& sought = keys.next();
+    find.time([&] {
+      lone_calls(
+          [&](std::size_t i) { std::construct_at(&answers[i], routed.base->find(sought[i])); });
+    });
+    const std::vector<Key>& near = keys.next();
+    const double took = route.time([&] {
+      lone_calls([&](std::size_t i) {
+        request.key = near[i];
+        std::construct_at(&decisions[i], routed.router->route(request, kSecond));
+      });
+    });
+    state.SetIterationTime(took / 1e9);
+    for (const FileAnswer& answer : answers) must(answer.answer == Answer::kFound);
     for (Decision& decision : decisions) {
       must(decision.reason == Reason::kMapped);
       routed.router->report(decision.ticket, {}, kSecond);
     }
   }
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(near.size()));
+  show(state, line, find, route);
+  state.counters["route_per_line"] = route.median() / line.median();
+}
+
+// Each line's memory is asked for before the first is read.
+std::uint64_t read_prefetched(const RawLines& lines, std::uint64_t& at) {
+  std::array<const std::byte*, kBatch> batch;
+  for (const std::byte*& line : batch) {
+    line = lines.at(++at);
+    __builtin_prefetch(line);
+  }
+  std::uint64_t sum = 0;
+  for (const std::byte* line : batch) sum += crm::load64(line);
+  return sum;
+}
+
+void batch(benchmark::State& state) {
+  constexpr std::size_t kKeys = 64 * kBatch;
+  const Routed routed(state.range(0) == 1);
+  const RawLines lines(*routed.base);
+  NearKeys keys(kKeys);
+  std::vector<FileAnswer> answers(kKeys);
+  std::vector<Request> requests(kKeys);
+  std::vector<Decision> decisions(kKeys);
+  Rounds line(kKeys), find(kKeys), route(kKeys);
+  std::uint64_t at = 0;
+  for (auto _ : state) {
+    keys.next();
+    line.time([&] {
+      for (std::size_t i = 0; i < kKeys; i += kBatch) {
+        benchmark::DoNotOptimize(read_prefetched(lines, at));
+      }
+    });
+    const std::vector<Key>& sought = keys.next();
+    const std::vector<std::string_view> texts(sought.begin(), sought.end());
+    find.time([&] {
+      for (std::size_t i = 0; i < kKeys; i += kBatch) {
+        routed.base->find(std::span(texts).subspan(i, kBatch),
+                          std::span(answers).subspan(i, kBatch));
+      }
+    });
+    const std::vector<Key>& near = keys.next();
+    for (std::size_t i = 0; i < kKeys; ++i) {
+      requests[i].key = near[i];
+      requests[i].profile = routed.profile;
+    }
+    const double took = route.time([&] {
+      for (std::size_t i = 0; i < kKeys; i += kBatch) {
+        routed.router->route_batch(std::span(requests).subspan(i, kBatch),
+                                   std::span(decisions).subspan(i, kBatch), kSecond);
+      }
+    });
+    state.SetIterationTime(took / 1e9);
+    for (const FileAnswer& answer : answers) must(answer.answer == Answer::kFound);
+    for (Decision& decision : decisions) {
+      must(decision.reason == Reason::kMapped);
+      routed.router->report(decision.ticket, {}, kSecond);
+    }
+  }
+  show(state, line, find, route);
+  state.counters["allowed_find_ns"] = 2 * line.median() + 10;
 }
 
 struct KeyHash {
@@ -440,15 +464,17 @@ void lmdb_isolated(benchmark::State& state) {
 // 0: mapped; 1: copied into huge pages.
 BENCHMARK(build)->Name("mapping_file/build")->Iterations(1)->UseRealTime();
 BENCHMARK(open_whole)->Name("mapping_file/open")->Arg(0)->Arg(1)->UseRealTime();
-BENCHMARK(line_isolated)->Name("mapping_file/isolated/line")->Arg(0)->Arg(1);
-BENCHMARK(find_isolated)->Name("mapping_file/isolated/find")->Arg(0)->Arg(1)->UseManualTime();
-BENCHMARK(route_isolated)->Name("mapping_file/isolated/route")->Arg(0)->Arg(1)->UseManualTime();
-BENCHMARK(line_prefetched)->Name("mapping_file/batch/line")->Arg(0)->Arg(1);
-BENCHMARK(find_batch)->Name("mapping_file/batch/find")->Arg(0)->Arg(1)->UseManualTime();
-BENCHMARK(route_batch)->Name("mapping_file/batch/route")->Arg(0)->Arg(1)->UseManualTime();
+// The time is a route's; so many rounds.
+BENCHMARK(isolated)
+    ->Name("mapping_file/isolated")
+    ->Arg(0)
+    ->Arg(1)
+    ->Iterations(2'000)
+    ->UseManualTime();
+BENCHMARK(batch)->Name("mapping_file/batch")->Arg(0)->Arg(1)->Iterations(500)->UseManualTime();
 BENCHMARK(find_absent)->Name("mapping_file/absent/find")->Arg(0)->Arg(1);
 // Once each, so that they need not keep their memory.
-BENCHMARK(flat_hash_map_isolated)->Name("mapping_file/isolated/flat_hash_map")->Iterations(1 << 20);
-BENCHMARK(lmdb_isolated)->Name("mapping_file/isolated/lmdb")->Iterations(1 << 20);
+BENCHMARK(flat_hash_map_isolated)->Name("mapping_file/flat_hash_map")->Iterations(1 << 20);
+BENCHMARK(lmdb_isolated)->Name("mapping_file/lmdb")->Iterations(1 << 20);
 
 }  // namespace

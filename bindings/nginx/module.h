@@ -262,8 +262,9 @@ struct cr_ctx_s {
   ngx_table_elt_t* cell_header;
   ngx_table_elt_t* epoch_header;
   uint32_t tried_count;
-  unsigned reported : 1;  /* the ticket is spent */
-  unsigned connected : 1; /* it was used for a try */
+  uint32_t addresses_tried; /* of the cell, that did not take a connection */
+  unsigned reported : 1;    /* the ticket is spent */
+  unsigned connected : 1;   /* it was used for a try */
 
   int64_t routed_ns; /* when it was decided; from here on nothing is zeroed for a request */
   double risk;

@@ -76,8 +76,21 @@ static ngx_int_t get_peer(ngx_peer_connection_t* pc, void* data) {
   return NGX_OK;
 }
 
+/* A name may have addresses that nobody listens at, as localhost has ::1 for many: one that does
+ * not take the connection is no failure of the cell as long as another may. */
+static ngx_uint_t has_other_address(const ngx_peer_connection_t* pc, cr_ctx_t* ctx,
+                                    ngx_uint_t state) {
+  const ngx_connection_t* c = pc->connection;
+  const cr_address_t* address = address_of(ctx);
+  const ngx_uint_t refused = (state & NGX_PEER_FAILED) != 0 && !pc->cached &&
+                             !ctx->request->upstream->request_sent &&
+                             (c == NULL || (!c->read->timedout && !c->write->timedout));
+  return refused && address != NULL && ++ctx->addresses_tried < address->addr_count;
+}
+
 static void free_peer(ngx_peer_connection_t* pc, void* data, ngx_uint_t state) {
   cr_ctx_t* ctx = data;
+  if (has_other_address(pc, ctx, state)) return;
   if (pc->tries > 0) --pc->tries;
   /* An old connection that the cell had closed: nginx gives the try back, and the same cell gets it
    * on a new one. */

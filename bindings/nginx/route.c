@@ -220,6 +220,7 @@ void cr_route(cr_ctx_t* ctx) {
   cellroute_decision* decision = &ctx->decision;
   ctx->reported = 0;
   ctx->connected = 0;
+  ctx->addresses_tried = 0;
   ctx->routed_ns = cr_now();
   if (decision->reason == 0 || ctx->tried_count != 0) {
     decision->struct_size = sizeof *decision;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,8 @@ from http_request import BadRequest, read_request
 
 MOST_CONNECTIONS = 256
 IDLE_S = 15.0
+LINGER_S = 2.0  # without a byte, where an answer came before the request's end
+MOST_DRAINED, DRAINED_AT_ONCE = 16 << 20, 64 << 10
 BODYLESS = (204, 304)
 
 
@@ -91,5 +94,14 @@ def client_endpoint(gateway: Gateway) -> type[Endpoint]:
             except BadRequest as bad:
                 code = "NOT_FOUND" if bad.status == 404 else "INVALID_ARGUMENT"
                 self.send_answer(refusal(bad.status, code, bad.reason, request_id), close=True)
+                self.drain()
+
+        def drain(self) -> None:
+            """Reads on for a moment: closing on unread bytes resets, and the client may never see the answer."""
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(LINGER_S)
+            for _ in range(MOST_DRAINED // DRAINED_AT_ONCE):
+                if not self.connection.recv(DRAINED_AT_ONCE):
+                    break
 
     return ClientEndpoint

@@ -231,6 +231,15 @@ struct Routed {
     must(compiled.ok() && router->publish(*compiled, base, {}).ok());
     profile = router->snapshot()->profile({"tier-0", "region-0", {}, {}}).profile;
   }
+  // Checks a round's answers, and ends its requests.
+  void settle(const std::vector<FileAnswer>& answers, std::vector<Decision>& decisions) const {
+    for (const FileAnswer& answer : answers) must(answer.answer == Answer::kFound);
+    for (Decision& decision : decisions) {
+      must(decision.reason == Reason::kMapped);
+      router->report(decision.ticket, {}, kSecond);
+    }
+  }
+
   std::shared_ptr<const MappingFile> base;
   std::unique_ptr<Router> router;
   Profile profile;
@@ -323,11 +332,7 @@ void isolated(benchmark::State& state) {
       });
     });
     state.SetIterationTime(took / 1e9);
-    for (const FileAnswer& answer : answers) must(answer.answer == Answer::kFound);
-    for (Decision& decision : decisions) {
-      must(decision.reason == Reason::kMapped);
-      routed.router->report(decision.ticket, {}, kSecond);
-    }
+    routed.settle(answers, decisions);
   }
   show(state, line, find, route);
   state.counters["route_per_line"] = route.median() / line.median();
@@ -382,11 +387,7 @@ void batch(benchmark::State& state) {
       }
     });
     state.SetIterationTime(took / 1e9);
-    for (const FileAnswer& answer : answers) must(answer.answer == Answer::kFound);
-    for (Decision& decision : decisions) {
-      must(decision.reason == Reason::kMapped);
-      routed.router->report(decision.ticket, {}, kSecond);
-    }
+    routed.settle(answers, decisions);
   }
   show(state, line, find, route);
   state.counters["allowed_find_ns"] = 2 * line.median() + 10;
